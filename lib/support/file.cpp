@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/file.h"
+
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "support/error.h"
+
+namespace qtool {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string reason() { return std::strerror(errno); }
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// Deletes the temporary file unless it was renamed.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const fs::path& target)
+      : path_(target.string() + ".tmp" + std::to_string(::getpid())) {}
+  ~TemporaryFile() {
+    if (!renamed_) ::unlink(path_.c_str());
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::string& path() const { return path_; }
+  void rename_to(const fs::path& target) {
+    if (::rename(path_.c_str(), target.c_str()) != 0) {
+      throw input_error("cannot write " + target.string() + ": " + reason());
+    }
+    renamed_ = true;
+  }
+
+ private:
+  std::string path_;
+  bool renamed_ = false;
+};
+
+}  // namespace
+
+std::string read_file(const fs::path& path, uint64_t max_bytes) {
+  std::error_code failure;
+  if (fs::is_directory(path, failure)) throw input_error(path.string() + " is a folder, not a file");
+  std::ifstream stream(path, std::ios::binary | std::ios::ate);
+  if (!stream) throw input_error("cannot read " + path.string() + ": " + reason());
+  const auto size = static_cast<uint64_t>(stream.tellg());
+  if (size > max_bytes) {
+    throw input_error(path.string() + " has " + std::to_string(size) + " bytes, more than the " +
+                      std::to_string(max_bytes) + " that are read of such a file");
+  }
+  std::string content(size, '\0');
+  stream.seekg(0);
+  stream.read(content.data(), static_cast<std::streamsize>(size));
+  if (!stream) throw input_error("cannot read " + path.string() + ": it ended early");
+  return content;
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) throw input_error("cannot read " + path.string() + ": " + reason());
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) {
+    throw input_error("cannot read " + path.string() + ": " + reason());
+  }
+  if (S_ISDIR(status.st_mode)) throw input_error(path.string() + " is a folder, not a file");
+  if (!S_ISREG(status.st_mode)) throw input_error(path.string() + " is not a regular file");
+  size_ = static_cast<size_t>(status.st_size);
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (address == MAP_FAILED) throw input_error("cannot map " + path.string() + ": " + reason());
+  data_ = {static_cast<const std::byte*>(address), [size = size_](const std::byte* bytes) {
+             ::munmap(const_cast<std::byte*>(bytes), size);
+           }};
+}
+
+void write_file(const fs::path& path, std::string_view content) {
+  write_file(path, [&](std::ostream& out) {
+    out.write(content.data(), static_cast<std::streamsize>(content.size()));
+  });
+}
+
+void write_file(const fs::path& path, const std::function<void(std::ostream&)>& write) {
+  std::error_code failure;
+  if (fs::is_directory(path, failure)) throw input_error(path.string() + " is a folder, not a file");
+  TemporaryFile temporary(path);
+  {
+    std::ofstream stream(temporary.path(), std::ios::binary | std::ios::trunc);
+    if (!stream) throw input_error("cannot write " + path.string() + ": " + reason());
+    write(stream);
+    stream.flush();
+    if (!stream) {
+      throw input_error("cannot write " + path.string() + ": " + reason(),
+                        "Is the disk full? An earlier file of that name is intact.");
+    }
+  }
+  {
+    const Descriptor fd(::open(temporary.path().c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0 || ::fsync(fd.get()) != 0) {
+      throw input_error("cannot write " + path.string() + ": " + reason());
+    }
+  }
+  temporary.rename_to(path);
+}
+
+std::string sha256(std::span<const std::byte> bytes) {
+  sha256_ctx context;
+  sha256_init(&context);
+  sha256_update(&context, bytes.size(), reinterpret_cast<const uint8_t*>(bytes.data()));
+  std::array<uint8_t, SHA256_DIGEST_SIZE> digest{};
+  sha256_digest(&context, digest.size(), digest.data());
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const uint8_t byte : digest) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+}  // namespace qtool

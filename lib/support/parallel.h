@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace qtool {
+
+/// Threads that kernels use (the OpenMP team shared with oneDNN). Never changes a result.
+int thread_count();
+
+/// Sets it for the calling thread's parallel regions; 0 means one per core this process may use.
+void set_thread_count(int threads);
+
+/// Cores that this process may run on.
+int available_cores();
+
+/// Calls body(begin, end) for disjoint ranges that cover [0, count), on at most thread_count()
+/// threads, with at least `grain` items a range; a small count runs on the caller's thread.
+/// The split depends on the thread count, so body must not let ranges change a result. An
+/// exception from body reaches the caller.
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+
+}  // namespace qtool
