@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,13 +13,10 @@
 
 namespace qtool {
 
-/// Tensors by name. A source with a single anonymous input uses the name "".
-using TensorMap = std::map<std::string, Tensor>;
-
 /// One example: inputs without a batch dimension, and what is known of its class.
 struct Sample {
-  std::string id;  ///< names it in messages: "test_batch.bin:17", "images/a.jpg"
-  TensorMap inputs;
+  std::string id;    ///< names it in messages: "test_batch.bin:17", "images/a.jpg"
+  TensorMap inputs;  ///< by name; a source with a single anonymous input uses the name ""
   std::optional<int64_t> label;
 };
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -130,6 +131,9 @@ using Constant = std::shared_ptr<const Tensor>;
 inline Constant make_constant(Tensor tensor) {
   return std::make_shared<const Tensor>(std::move(tensor));
 }
+
+/// Tensors by value name: what goes into a model and what comes out.
+using TensorMap = std::map<std::string, Tensor>;
 
 /// Elements as another type, by value: floats to integers truncate toward zero and saturate,
 /// anything to boolean is "not zero". Errors (unsupported): strings and complex numbers.
