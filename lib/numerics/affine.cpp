@@ -97,16 +97,6 @@ QuantParams choose_params(std::span<const Range> ranges, QuantType type, Scheme 
   return checked_params(type, std::move(scales), std::move(zero_points), axis);
 }
 
-int32_t quantize_value(float x, float scale, int32_t zero_point, int32_t lowest, int32_t highest) {
-  // nearbyint rounds half to even in the default rounding mode, which qtool never changes. The
-  // clamp comes before the conversion, so that huge quotients and infinities are defined.
-  const float rounded = std::nearbyint(x / scale);
-  if (std::isnan(rounded)) return zero_point;
-  const float shifted_low = static_cast<float>(lowest - zero_point);
-  const float shifted_high = static_cast<float>(highest - zero_point);
-  return static_cast<int32_t>(std::clamp(rounded, shifted_low, shifted_high)) + zero_point;
-}
-
 namespace {
 
 /// Which scale an element uses: index = (i / inner / block) % count, row-major around `axis`.

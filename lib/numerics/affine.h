@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -77,7 +78,18 @@ QuantParams choose_params(std::span<const Range> ranges, QuantType type, Scheme 
 
 /// THE rounding: ONNX's QuantizeLinear. Divide, round half to even, add the zero point, saturate
 /// to [lowest, highest]. NaN becomes the zero point.
-int32_t quantize_value(float x, float scale, int32_t zero_point, int32_t lowest, int32_t highest);
+inline int32_t quantize_value(float x, float scale, int32_t zero_point, int32_t lowest,
+                              int32_t highest) {
+  // nearbyint rounds half to even in the default rounding mode, which qtool never changes. The
+  // clamp comes before the conversion, so that huge quotients and infinities are defined. It is
+  // here, and free of branches, so that loops over it become vector code.
+  const float rounded = std::nearbyint(x / scale);
+  const float low = static_cast<float>(lowest - zero_point);
+  const float high = static_cast<float>(highest - zero_point);
+  const float not_nan = rounded != rounded ? 0.0F : rounded;
+  const float clamped = not_nan < low ? low : not_nan > high ? high : not_nan;
+  return static_cast<int32_t>(clamped) + zero_point;
+}
 
 /// (code - zero_point) * scale.
 inline float dequantize_value(int32_t code, float scale, int32_t zero_point) {
