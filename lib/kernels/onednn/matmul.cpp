@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/onednn/primitive.h"
+
+namespace qtool::onednn {
+
+MadeKernel make_matmul(const MatmulSpec& spec) {
+  return attempt([&]() -> MadeKernel {
+    const size_t rank = spec.destination.shape.size();
+    if (spec.source.shape.size() != rank || spec.weights.shape.size() != rank || rank < 2) {
+      return MadeKernel::refused("operands of unlike rank");
+    }
+    AttributeSpec attributes{spec.source.params, spec.weights.params, spec.destination.params,
+                             1 << (rank - 1), spec.post_ops};
+    const Attributes made = make_attributes(attributes);
+    if (!made.refusal.empty()) return MadeKernel::refused(made.refusal);
+
+    const bool constant = spec.constant_weights != nullptr;
+    const auto source = descriptor(spec.source);
+    const auto destination = descriptor(spec.destination);
+    const auto weights = constant ? any_descriptor(spec.weights.shape, spec.weights.dtype)
+                                  : descriptor(spec.weights);
+    const bool biased = spec.bias != nullptr;
+    Shape bias_shape(rank, 1);
+    bias_shape.back() = spec.destination.shape.back();
+    const dnnl::memory::desc bias =
+        biased ? descriptor({DType::float32, bias_shape, Layout::plain, nullptr})
+               : dnnl::memory::desc();
+#if DNNL_VERSION_MAJOR >= 3
+    const dnnl::matmul::primitive_desc pd(engine(), source, weights, bias, destination, made.attr);
+#else
+    const dnnl::matmul::primitive_desc pd(dnnl::matmul::desc(source, weights, bias, destination),
+                                          made.attr, engine());
+#endif
+    auto kernel = std::make_unique<PrimitiveKernel>(dnnl::matmul(pd), pd.impl_info_str(),
+                                                    pd.scratchpad_desc());
+    kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
+    kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
+    if (constant) {
+      std::vector<int64_t> order = row_major_strides(spec.weights.shape);
+      if (spec.transposed_weights) {
+        order[rank - 2] = 1;
+        order[rank - 1] = spec.weights.shape[rank - 2];
+      }
+      const dnnl::memory::desc stored(dims(spec.weights.shape), data_type(spec.weights.dtype), order);
+      kernel->bind_constant(DNNL_ARG_WEIGHTS,
+                            packed(stored, spec.constant_weights->raw(), pd.weights_desc()));
+    } else {
+      kernel->bind_input(DNNL_ARG_WEIGHTS, pd.weights_desc(), 1);
+    }
+    if (biased) {
+      const Tensor units = bias_in_accumulator_units(*spec.bias, spec.bias_params,
+                                                     spec.source.params, spec.weights.params);
+      kernel->bind_constant(DNNL_ARG_BIAS, packed(bias, units.raw(), bias));
+    }
+    return KernelPtr(std::move(kernel));
+  });
+}
+
+}  // namespace qtool::onednn

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/onednn/primitive.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace qtool::onednn {
+
+dnnl::engine& engine() {
+  static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+dnnl::stream& stream() {
+  static dnnl::stream one(engine());
+  return one;
+}
+
+std::string version() {
+  const dnnl_version_t* v = dnnl_version();
+  return std::to_string(v->major) + '.' + std::to_string(v->minor) + '.' + std::to_string(v->patch);
+}
+
+std::string instruction_set() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41: return "sse41";
+    case dnnl::cpu_isa::avx: return "avx";
+    case dnnl::cpu_isa::avx2: return "avx2";
+    case dnnl::cpu_isa::avx2_vnni: return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core: return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni: return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16: return "avx512_core_bf16";
+    default: return "other";
+  }
+}
+
+dnnl::memory::data_type data_type(DType dtype) {
+  switch (dtype) {
+    case DType::float32: return dnnl::memory::data_type::f32;
+    case DType::uint8: return dnnl::memory::data_type::u8;
+    case DType::int8: return dnnl::memory::data_type::s8;
+    case DType::int32: return dnnl::memory::data_type::s32;
+    case DType::bfloat16: return dnnl::memory::data_type::bf16;
+    default: return dnnl::memory::data_type::undef;
+  }
+}
+
+dnnl::memory::dims dims(const Shape& shape) { return {shape.begin(), shape.end()}; }
+
+dnnl::memory::desc descriptor(const Operand& operand) {
+  return {dims(operand.shape), data_type(operand.dtype), strides(operand.shape, operand.layout)};
+}
+
+dnnl::memory::desc any_descriptor(const Shape& shape, DType dtype) {
+  return {dims(shape), data_type(dtype), dnnl::memory::format_tag::any};
+}
+
+dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl::memory::desc& to) {
+  // oneDNN's C++ API takes sources as non-const; a reorder does not write to its source.
+  const dnnl::memory source(from, engine(), const_cast<void*>(data));
+  dnnl::memory target(to, engine());
+  dnnl::reorder(source, target).execute(stream(), const_cast<dnnl::memory&>(source), target);
+  stream().wait();
+  return target;
+}
+
+Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_params,
+                                 const QuantParams* source, const QuantParams* weights) {
+  Tensor result(DType::float32, {bias.size()});
+  const std::vector<double> values = to_doubles(bias);
+  for (size_t c = 0; c < values.size(); ++c) {
+    double real = values[c];
+    if (bias_params != nullptr) {
+      const size_t s = bias_params->per_tensor() ? 0 : c;
+      real = (values[c] - bias_params->zero_point[s]) * static_cast<double>(bias_params->scale[s]);
+    }
+    if (source != nullptr) {
+      const size_t s = weights->per_tensor() ? 0 : c;
+      real /= static_cast<double>(source->scale[0]) * static_cast<double>(weights->scale[s]);
+    }
+    result.data<float>()[c] = static_cast<float>(real);
+  }
+  return result;
+}
+
+namespace {
+
+void append_unary(dnnl::post_ops& ops, const PostOp& op, float unit) {
+  // Results are in units of `unit` when the post-op sees them.
+  switch (op.kind) {
+    case PostOp::Kind::relu:
+      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+      break;
+    case PostOp::Kind::leaky_relu:
+      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, op.alpha, 0.0F);
+      break;
+    case PostOp::Kind::clip:
+      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, op.alpha / unit, op.beta / unit);
+      break;
+    case PostOp::Kind::sigmoid:
+      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_logistic, 0.0F, 0.0F);
+      break;
+    case PostOp::Kind::tanh:
+      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_tanh, 0.0F, 0.0F);
+      break;
+    case PostOp::Kind::hard_swish:
+    case PostOp::Kind::add: break;
+  }
+}
+
+bool scales_with_its_argument(const PostOp& op) {
+  return op.kind == PostOp::Kind::relu || op.kind == PostOp::Kind::leaky_relu ||
+         op.kind == PostOp::Kind::clip || op.kind == PostOp::Kind::add;
+}
+
+}  // namespace
+
+Attributes make_attributes(const AttributeSpec& spec) {
+  Attributes result;
+  result.attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const bool integer = spec.source != nullptr;
+  if (integer && (spec.weights == nullptr || !spec.source->per_tensor())) {
+    result.refusal = "integer kernels need quantized weights and a per-tensor source";
+    return result;
+  }
+  if (spec.destination != nullptr && !integer) {
+    result.refusal = "float operands with a quantized result";
+    return result;
+  }
+  if (integer && std::ranges::any_of(spec.weights->zero_point, [](int32_t z) { return z != 0; })) {
+    result.refusal = "weights with zero points";
+    return result;
+  }
+  // Version 2: one output scale turns accumulators into the units that the post-ops see, which
+  // are the destination's code units unless a post-op is not homogeneous.
+  const bool homogeneous = std::ranges::all_of(
+      spec.post_ops, [](const PostOpSpec& p) { return scales_with_its_argument(p.op); });
+  const float target = spec.destination != nullptr ? spec.destination->scale[0] : 1.0F;
+  const float unit = homogeneous ? target : 1.0F;
+  if (integer) {
+    std::vector<float> scales;
+    for (const float weight : spec.weights->scale) {
+      scales.push_back(static_cast<float>(static_cast<double>(spec.source->scale[0]) *
+                                          static_cast<double>(weight) / static_cast<double>(unit)));
+    }
+    const bool per_channel = scales.size() > 1;
+    result.attr.set_output_scales(per_channel ? spec.weights_mask : 0, scales);
+    if (spec.source->zero_point[0] != 0) {
+      result.attr.set_zero_points(DNNL_ARG_SRC, 0, {spec.source->zero_point[0]});
+    }
+  }
+  if (spec.destination != nullptr && spec.destination->zero_point[0] != 0) {
+    result.attr.set_zero_points(DNNL_ARG_DST, 0, {spec.destination->zero_point[0]});
+  }
+  dnnl::post_ops ops;
+  for (const PostOpSpec& post : spec.post_ops) {
+    if (post.op.kind == PostOp::Kind::hard_swish) {
+      result.refusal = "no HardSwish as a post-op";
+      return result;
+    }
+    if (post.op.kind == PostOp::Kind::add) {
+      if (integer || post.operand->params != nullptr) {
+        result.refusal = "a residual of codes is added by a kernel of its own";
+        return result;
+      }
+      ops.append_sum(1.0F);
+      continue;
+    }
+    append_unary(ops, post.op, unit);
+  }
+  if (unit != target) ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_linear, 1.0F / target, 0.0F);
+  result.attr.set_post_ops(ops);
+  return result;
+}
+
+PrimitiveKernel::PrimitiveKernel(dnnl::primitive primitive, std::string implementation,
+                                 const dnnl::memory::desc& scratchpad)
+    : primitive_(std::move(primitive)), implementation_(std::move(implementation)),
+      scratch_bytes_(scratchpad.get_size()) {
+  if (scratch_bytes_ > 0) {
+    add(DNNL_ARG_SCRATCHPAD, Place::scratch, 0,
+        dnnl::memory(scratchpad, engine(), DNNL_MEMORY_NONE));
+  }
+}
+
+void PrimitiveKernel::bind_input(int argument, const dnnl::memory::desc& desc, size_t input) {
+  add(argument, Place::input, input, dnnl::memory(desc, engine(), DNNL_MEMORY_NONE));
+}
+void PrimitiveKernel::bind_output(int argument, const dnnl::memory::desc& desc, size_t output) {
+  add(argument, Place::output, output, dnnl::memory(desc, engine(), DNNL_MEMORY_NONE));
+}
+void PrimitiveKernel::bind_constant(int argument, dnnl::memory memory) {
+  add(argument, Place::constant, 0, std::move(memory));
+}
+
+void PrimitiveKernel::add(int argument, Place place, size_t index, dnnl::memory memory) {
+  exec_.push_back({argument, memory.get()});
+  arguments_.push_back({place, index, std::move(memory)});
+}
+
+void PrimitiveKernel::run(const KernelArgs& args) {
+  for (Argument& argument : arguments_) {
+    switch (argument.place) {
+      case Place::input:
+        argument.memory.set_data_handle(const_cast<void*>(args.inputs[argument.index]));
+        break;
+      case Place::output: argument.memory.set_data_handle(args.outputs[argument.index]); break;
+      case Place::scratch: argument.memory.set_data_handle(args.scratch); break;
+      case Place::constant: break;
+    }
+  }
+  // The C call takes the prepared array; the C++ one would allocate a map's copy.
+  const dnnl_status_t status = dnnl_primitive_execute(
+      primitive_.get(), stream().get(), static_cast<int>(exec_.size()), exec_.data());
+  QTOOL_CHECK(status == dnnl_success, description() + " failed with status " + std::to_string(status));
+}
+
+}  // namespace qtool::onednn

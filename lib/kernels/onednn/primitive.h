@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal to this folder: what the primitives share, and the differences of oneDNN 2 and 3.
+#pragma once
+
+#include <oneapi/dnnl/dnnl.hpp>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "kernels/onednn/primitives.h"
+
+namespace qtool::onednn {
+
+/// The process's CPU engine and a stream on it. CPU streams hold no state of their own.
+dnnl::engine& engine();
+dnnl::stream& stream();
+
+dnnl::memory::data_type data_type(DType dtype);
+dnnl::memory::dims dims(const Shape& shape);
+
+/// A descriptor with the strides of a layout.
+dnnl::memory::desc descriptor(const Operand& operand);
+
+/// "Any" layout for oneDNN to choose.
+dnnl::memory::desc any_descriptor(const Shape& shape, DType dtype);
+
+/// Copies constant elements into memory of the wanted descriptor, reordering as needed.
+dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl::memory::desc& to);
+
+/// Scales, zero points and post-ops of a quantized or float computation: how both library
+/// versions are told the same thing.
+struct AttributeSpec {
+  const QuantParams* source = nullptr;
+  const QuantParams* weights = nullptr;
+  const QuantParams* destination = nullptr;
+  int weights_mask = 0;                  ///< destination dimensions that the weight scales follow
+  std::vector<PostOpSpec> post_ops;
+};
+
+/// The attributes, or why oneDNN cannot express them.
+struct Attributes {
+  dnnl::primitive_attr attr;
+  std::string refusal;
+};
+Attributes make_attributes(const AttributeSpec& spec);
+
+/// Bias in the units that the primitive adds it in, as float32 [M]: with integer operands the
+/// accumulator's, otherwise the real ones.
+Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_params,
+                                 const QuantParams* source, const QuantParams* weights);
+
+/// A primitive with its arguments: constant ones hold their memory, the others are bound at run.
+class PrimitiveKernel final : public Kernel {
+ public:
+  PrimitiveKernel(dnnl::primitive primitive, std::string implementation,
+                  const dnnl::memory::desc& scratchpad);
+
+  void bind_input(int argument, const dnnl::memory::desc& desc, size_t input);
+  void bind_output(int argument, const dnnl::memory::desc& desc, size_t output);
+  void bind_constant(int argument, dnnl::memory memory);
+
+  void run(const KernelArgs& args) override;
+  std::string description() const override { return "oneDNN " + implementation_; }
+  size_t scratch_bytes() const override { return scratch_bytes_; }
+
+ private:
+  enum class Place { input, output, scratch, constant };
+  struct Argument {
+    Place place;
+    size_t index;
+    dnnl::memory memory;
+  };
+  void add(int argument, Place place, size_t index, dnnl::memory memory);
+
+  dnnl::primitive primitive_;
+  std::string implementation_;
+  size_t scratch_bytes_ = 0;
+  std::vector<Argument> arguments_;
+  std::vector<dnnl_exec_arg_t> exec_;
+};
+
+/// Runs a maker; what oneDNN cannot do becomes a refusal with its message.
+template <class Make>
+MadeKernel attempt(Make&& make) {
+  try {
+    return make();
+  } catch (const dnnl::error& failure) {
+    return MadeKernel::refused(std::string("oneDNN: ") + failure.what());
+  }
+}
+
+}  // namespace qtool::onednn

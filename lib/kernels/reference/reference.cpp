@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/reference/reference.h"
+
+#include <cstring>
+
+namespace qtool::reference {
+
+namespace {
+
+/// Steps through all index tuples below `extents`, last one fastest; false after the last.
+bool advance(std::vector<int64_t>& index, const Shape& extents) {
+  for (size_t d = extents.size(); d-- > 0;) {
+    if (++index[d] < extents[d]) return true;
+    index[d] = 0;
+  }
+  return false;
+}
+
+/// Offset within a channel's spatial block of the window position `k` for the output position
+/// `out`; -1 in the padding. `spatial` are the input's spatial extents.
+int64_t place(const Window& window, const std::vector<int64_t>& out, const std::vector<int64_t>& k,
+              const int64_t* spatial) {
+  int64_t offset = 0;
+  for (size_t d = 0; d < k.size(); ++d) {
+    const int64_t at = out[d] * window.strides[d] - window.pads[d] + k[d] * window.dilations[d];
+    if (at < 0 || at >= spatial[d]) return -1;
+    offset = offset * spatial[d] + at;
+  }
+  return offset;
+}
+
+int64_t product(const int64_t* begin, const int64_t* end) {
+  int64_t result = 1;
+  for (; begin != end; ++begin) result *= *begin;
+  return result;
+}
+
+}  // namespace
+
+Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const Window& window,
+                   int64_t groups, const Shape& out) {
+  const int64_t batch = x.shape()[0];
+  const int64_t channels = x.shape()[1];
+  const int64_t filters = w.shape()[0];
+  const int64_t per_group = w.shape()[1];
+  const int64_t* spatial = x.shape().data() + 2;
+  const int64_t plane = product(spatial, x.shape().data() + x.rank());
+  const int64_t taps = product(window.kernel.data(), window.kernel.data() + window.kernel.size());
+  Shape shape{batch, filters};
+  shape.insert(shape.end(), out.begin(), out.end());
+  Tensor y(DType::float32, shape);
+  if (y.size() == 0) return y;
+  const auto xs = x.data<float>();
+  const auto ws = w.data<float>();
+  const auto ys = y.data<float>();
+  size_t next = 0;
+  for (int64_t n = 0; n < batch; ++n) {
+    for (int64_t m = 0; m < filters; ++m) {
+      const int64_t first_channel = m / (filters / groups) * per_group;
+      std::vector<int64_t> o(out.size(), 0);
+      do {
+        double sum = bias != nullptr ? static_cast<double>(bias->data<float>()[static_cast<size_t>(m)]) : 0.0;
+        std::vector<int64_t> k(window.kernel.size(), 0);
+        int64_t tap = 0;
+        do {
+          const int64_t at = place(window, o, k, spatial);
+          if (at >= 0) {
+            for (int64_t c = 0; c < per_group; ++c) {
+              const auto xi = static_cast<size_t>((n * channels + first_channel + c) * plane + at);
+              const auto wi = static_cast<size_t>((m * per_group + c) * taps + tap);
+              sum += static_cast<double>(xs[xi]) * static_cast<double>(ws[wi]);
+            }
+          }
+          ++tap;
+        } while (advance(k, window.kernel));
+        ys[next++] = static_cast<float>(sum);
+      } while (advance(o, out));
+    }
+  }
+  return y;
+}
+
+Tensor pool(const Tensor& x, const Window& window, const Shape& out,
+            const std::function<float(const std::vector<float>&, int64_t)>& visit) {
+  const int64_t planes = x.shape()[0] * x.shape()[1];
+  const int64_t* spatial = x.shape().data() + 2;
+  const int64_t plane = product(spatial, x.shape().data() + x.rank());
+  Shape shape{x.shape()[0], x.shape()[1]};
+  shape.insert(shape.end(), out.begin(), out.end());
+  Tensor y(DType::float32, shape);
+  if (y.size() == 0) return y;
+  const auto xs = x.data<float>();
+  const auto ys = y.data<float>();
+  size_t next = 0;
+  std::vector<float> inside;
+  for (int64_t p = 0; p < planes; ++p) {
+    std::vector<int64_t> o(out.size(), 0);
+    do {
+      inside.clear();
+      int64_t outside = 0;
+      std::vector<int64_t> k(window.kernel.size(), 0);
+      do {
+        const int64_t at = place(window, o, k, spatial);
+        if (at >= 0) {
+          inside.push_back(xs[static_cast<size_t>(p * plane + at)]);
+        } else {
+          ++outside;
+        }
+      } while (advance(k, window.kernel));
+      ys[next++] = visit(inside, outside);
+    } while (advance(o, out));
+  }
+  return y;
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  Shape left = a.shape();
+  Shape right = b.shape();
+  // A vector is a row on the left, a column on the right; its unit dimension is dropped at the end.
+  const bool row = left.size() == 1;
+  const bool column = right.size() == 1;
+  if (row) left.insert(left.begin(), 1);
+  if (column) right.push_back(1);
+  const int64_t m = left[left.size() - 2];
+  const int64_t k = left.back();
+  const int64_t n = right.back();
+  const Shape left_batch(left.begin(), left.end() - 2);
+  const Shape right_batch(right.begin(), right.end() - 2);
+  const auto batch = broadcast(left_batch, right_batch);
+  if (!batch || right[right.size() - 2] != k) {
+    throw input_error("cannot multiply " + to_string(a.shape()) + " with " + to_string(b.shape()));
+  }
+  Shape shape = *batch;
+  if (!row) shape.push_back(m);
+  if (!column) shape.push_back(n);
+  Tensor y(DType::float32, shape);
+  const auto xs = a.data<float>();
+  const auto ws = b.data<float>();
+  const auto ys = y.data<float>();
+  const auto matrix = [&](const Shape& from, int64_t element) {
+    int64_t index = 0;
+    int64_t stride = 1;
+    for (size_t d = batch->size(); d-- > 0;) {
+      const int64_t at = element % (*batch)[d];
+      element /= (*batch)[d];
+      const size_t back = batch->size() - 1 - d;
+      if (back < from.size()) {
+        const int64_t extent = from[from.size() - 1 - back];
+        if (extent != 1) index += at * stride;
+        stride *= extent;
+      }
+    }
+    return index;
+  };
+  for (int64_t e = 0; e < element_count(*batch); ++e) {
+    const int64_t pa = matrix(left_batch, e) * m * k;
+    const int64_t pb = matrix(right_batch, e) * k * n;
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = 0;
+        for (int64_t t = 0; t < k; ++t) {
+          sum += static_cast<double>(xs[static_cast<size_t>(pa + i * k + t)]) *
+                 static_cast<double>(ws[static_cast<size_t>(pb + t * n + j)]);
+        }
+        ys[static_cast<size_t>((e * m + i) * n + j)] = static_cast<float>(sum);
+      }
+    }
+  }
+  return y;
+}
+
+Tensor gather_strided(const Tensor& x, const Shape& shape, int64_t offset,
+                      const std::vector<int64_t>& steps) {
+  const auto width = static_cast<size_t>(bits(x.dtype()) / 8);
+  QTOOL_CHECK(width > 0, "elements of " + std::string(name(x.dtype())));
+  Tensor y(x.dtype(), shape);
+  if (y.size() == 0) return y;
+  std::vector<int64_t> index(shape.size(), 0);
+  std::byte* to = y.raw();
+  do {
+    int64_t at = offset;
+    for (size_t d = 0; d < index.size(); ++d) at += index[d] * steps[d];
+    std::memcpy(to, x.raw() + static_cast<size_t>(at) * width, width);
+    to += width;
+  } while (advance(index, shape));
+  return y;
+}
+
+}  // namespace qtool::reference

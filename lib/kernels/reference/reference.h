@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace qtool::reference {
+
+// The oracle: plain loops over row-major float32 tensors, accumulating in double, never optimised.
+
+/// A sliding window; pads are begins then ends; dilations of 1 are dense.
+struct Window {
+  std::vector<int64_t> kernel;
+  std::vector<int64_t> strides;
+  std::vector<int64_t> pads;
+  std::vector<int64_t> dilations;
+};
+
+/// x [N, C, spatial...] * w [M, C/groups, kernel...] + bias [M] or null → [N, M, out...], where
+/// out is the spatial output extents.
+Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const Window& window,
+                   int64_t groups, const Shape& out);
+
+/// Calls visit(values inside of the window) for each output element in row-major order of
+/// [N, C, out...] and stores what it returns; `outside` counts the positions in the padding.
+Tensor pool(const Tensor& x, const Window& window, const Shape& out,
+            const std::function<float(const std::vector<float>& inside, int64_t outside)>& visit);
+
+/// a [.., M, K] x b [.., K, N], leading dimensions broadcast.
+Tensor matmul(const Tensor& a, const Tensor& b);
+
+/// f(a, b) with broadcasting, any T; result type R.
+template <class T, class R, class F>
+Tensor broadcast_binary(const Tensor& a, const Tensor& b, F f) {
+  const auto shape = broadcast(a.shape(), b.shape());
+  if (!shape) {
+    throw input_error("the shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) +
+                      " do not broadcast");
+  }
+  Tensor result(dtype_of<R>, *shape);
+  const auto x = a.data<T>();
+  const auto y = b.data<T>();
+  const auto out = result.data<R>();
+  const auto offset = [&](const Shape& from, int64_t element) {
+    int64_t place = 0;
+    int64_t stride = 1;
+    for (size_t d = shape->size(); d-- > 0;) {
+      const int64_t at = element % (*shape)[d];
+      element /= (*shape)[d];
+      const size_t back = shape->size() - 1 - d;
+      if (back < from.size()) {
+        const int64_t extent = from[from.size() - 1 - back];
+        if (extent != 1) place += at * stride;
+        stride *= extent;
+      }
+    }
+    return static_cast<size_t>(place);
+  };
+  for (int64_t i = 0; i < result.size(); ++i) {
+    out[static_cast<size_t>(i)] = static_cast<R>(f(x[offset(a.shape(), i)], y[offset(b.shape(), i)]));
+  }
+  return result;
+}
+
+/// Elements of x at strided places: result[i...] = x[offset + sum(i_d * steps_d)], for elements of
+/// any size of 1 to 16 bytes. Steps are in elements.
+Tensor gather_strided(const Tensor& x, const Shape& shape, int64_t offset,
+                      const std::vector<int64_t>& steps);
+
+}  // namespace qtool::reference

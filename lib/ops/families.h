@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/op_def.h"
+
+namespace qtool {
+
+// One function a family, one file a function (or a folder). Adding a family: a line here, one in
+// registry.cpp, one in CMakeLists.txt.
+void register_convolution(OpRegistry& ops);
+void register_gemm(OpRegistry& ops);
+void register_normalization(OpRegistry& ops);
+void register_pooling(OpRegistry& ops);
+void register_activation(OpRegistry& ops);
+void register_elementwise(OpRegistry& ops);
+void register_softmax(OpRegistry& ops);
+void register_shape_ops(OpRegistry& ops);
+void register_slice_concat(OpRegistry& ops);
+void register_quantize_linear(OpRegistry& ops);
+
+}  // namespace qtool

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "ops/op_def.h"
+
+namespace qtool {
+
+namespace {
+
+/// What two sources say of one value, the first preferred where it says something.
+TensorType combined(const TensorType& first, const TensorType& second) {
+  TensorType type = first;
+  if (type.dtype == DType::undefined) type.dtype = second.dtype;
+  if (!type.shape) {
+    type.shape = second.shape;
+  } else if (second.shape && second.shape->size() == type.shape->size()) {
+    for (size_t i = 0; i < type.shape->size(); ++i) {
+      Dim& dim = (*type.shape)[i];
+      const Dim& other = (*second.shape)[i];
+      if (!dim.value && (other.value || dim.symbol.empty())) dim = other;
+    }
+  }
+  return type;
+}
+
+TensorType input_type(const Value& value, const InferOptions& options) {
+  const auto given = options.input_shapes.find(value.name);
+  if (given == options.input_shapes.end()) return value.type;
+  const Shape& shape = given->second;
+  if (value.type.shape) {
+    const auto& declared = *value.type.shape;
+    bool fits = declared.size() == shape.size();
+    for (size_t i = 0; fits && i < shape.size(); ++i) {
+      fits = !declared[i].value || *declared[i].value == shape[i];
+    }
+    if (!fits) {
+      throw input_error("the input \"" + value.name + "\" is " + to_string(value.type) +
+                            " and cannot take the shape " + to_string(shape),
+                        "Feed data of the declared shape.");
+    }
+  }
+  return {value.type.dtype, shape};
+}
+
+/// Evaluates a node whose inputs are all known, if the result is of bounded size.
+bool fold(const OpDef& def, const NodeView& view, std::vector<ValueFacts>& outputs, int64_t limit) {
+  if (!def.deterministic || def.qdq == QdqRole::dequantize) return false;
+  std::vector<Constant> held;
+  std::vector<const Tensor*> inputs;
+  for (size_t i = 0; i < view.input_count(); ++i) {
+    Constant constant = view.input_constant(i);
+    if (view.has_input(i) && constant == nullptr) return false;
+    if (constant != nullptr && constant->dtype() == DType::string) return false;
+    inputs.push_back(constant.get());
+    held.push_back(std::move(constant));
+  }
+  for (const ValueFacts& output : outputs) {
+    const auto shape = output.type.concrete_shape();
+    if (!shape || element_count(*shape) > limit) return false;
+  }
+  std::vector<Tensor> results = evaluate(def, view, inputs);
+  for (size_t i = 0; i < results.size() && i < outputs.size(); ++i) {
+    if (results[i].dtype() == DType::undefined) continue;
+    outputs[i].type = {results[i].dtype(), results[i].shape()};
+    outputs[i].constant = make_constant(std::move(results[i]));
+  }
+  return true;
+}
+
+}  // namespace
+
+Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions& options) {
+  Facts facts(graph.value_id_bound());
+  for (const ValueId id : graph.values()) {
+    const Value& value = graph.value(id);
+    if (Constant constant = graph.constant(id)) {
+      facts[id].type = {constant->dtype(), constant->shape()};
+      facts[id].constant = std::move(constant);
+    } else if (value.producer == NodeId::none) {
+      facts[id].type = input_type(value, options);
+    }
+  }
+  for (const NodeId id : graph.topological_order()) {
+    const Node& node = graph.node(id);
+    const OpDef* def = ops.find(node, graph.model);
+    std::vector<ValueFacts> outputs(node.outputs.size());
+    if (def != nullptr) {
+      within_frame([&] { return graph.describe(id); }, [&] {
+        if (const std::string problem = arity_problem(node, *def); !problem.empty()) {
+          throw input_error(problem, "The model is not valid ONNX; check how it was exported.");
+        }
+        const NodeView view(graph, id, facts, graph.model.opset(node.op.domain));
+        InferContext context(view, outputs);
+        def->infer(context);
+        fold(*def, view, outputs, options.fold_limit);
+      });
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == ValueId::none) continue;
+      ValueFacts& known = facts[node.outputs[i]];
+      known.constant = std::move(outputs[i].constant);
+      known.type = combined(outputs[i].type, graph.value(node.outputs[i]).type);
+    }
+  }
+  return facts;
+}
+
+}  // namespace qtool
