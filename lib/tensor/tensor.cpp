@@ -36,7 +36,10 @@ size_t storage_bytes(DType dtype, int64_t elements) {
 
 std::string to_string(const Shape& shape) {
   std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? "," : "") + std::to_string(shape[i]);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += ',';
+    text += std::to_string(shape[i]);
+  }
   return text + "]";
 }
 
@@ -141,12 +144,24 @@ namespace {
 template <class T>
 constexpr bool kIsHalf = std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>;
 
+/// As a float that still rounds to the right half: rounded to odd, where nearest-even would make
+/// ties of numbers that are none (Boldo and Melquiond 2008, "Emulation of FMA and correctly
+/// rounded sums"). A long double holds every double and every 64-bit integer.
+template <class From>
+float before_half(From value) {
+  const auto nearest = static_cast<float>(value);
+  const auto exact = static_cast<long double>(value);
+  const auto word = std::bit_cast<uint32_t>(nearest);
+  if (nearest == exact || word % 2 != 0 || !std::isfinite(nearest)) return nearest;
+  return std::bit_cast<float>(std::fabs(nearest) < std::fabs(exact) ? word + 1 : word - 1);
+}
+
 template <class To, class From>
 To convert(From value) {
   if constexpr (kIsHalf<From>) {
     return convert<To>(value.to_float());
   } else if constexpr (kIsHalf<To>) {
-    return To::from(static_cast<float>(value));
+    return To::from(before_half(value));
   } else if constexpr (std::is_same_v<To, bool>) {
     return value != From{};
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
