@@ -44,7 +44,9 @@ TensorType input_type(const Value& value, const InferOptions& options) {
 
 /// Evaluates a node whose inputs are all known, if the result is of bounded size.
 bool fold(const OpDef& def, const NodeView& view, std::vector<ValueFacts>& outputs, int64_t limit) {
-  if (!def.deterministic || def.qdq == QdqRole::dequantize) return false;
+  if (!def.deterministic) return false;
+  // 8-bit codes stay, for kernels that compute with them; a bias in 32 bits is just a float vector.
+  if (def.qdq == QdqRole::dequantize && view.input_type(0).dtype != DType::int32) return false;
   std::vector<Constant> held;
   std::vector<const Tensor*> inputs;
   for (size_t i = 0; i < view.input_count(); ++i) {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/lowering.h"
+
+namespace qtool {
+
+Lowering lowering(MadeKernel made, std::vector<Layout> inputs, std::vector<Layout> outputs) {
+  if (made.kernel == nullptr) return Lowering::refuse(std::move(made.refusal));
+  Lowering result;
+  result.kernel = std::move(made.kernel);
+  result.input_layouts = std::move(inputs);
+  result.output_layouts = std::move(outputs);
+  return result;
+}
+
+Layout spatial_layout(const Shape& shape) {
+  return shape.size() >= 3 ? Layout::channels_last : Layout::plain;
+}
+
+Layout common_layout(const LowerContext& context) {
+  for (const LowerInput& input : context.inputs) {
+    if (input.present && input.constant == nullptr && input.layout == Layout::channels_last) {
+      return Layout::channels_last;
+    }
+  }
+  return Layout::plain;
+}
+
+onednn::Operand operand(const LowerInput& input, Layout layout) {
+  return {input.dtype, input.shape, layout, input.params};
+}
+onednn::Operand operand(const LowerOutput& output, Layout layout) {
+  return {output.dtype, output.shape, layout, output.params};
+}
+
+std::vector<onednn::PostOpSpec> post_op_specs(const LowerContext& context, Layout layout) {
+  std::vector<onednn::PostOpSpec> specs;
+  for (const GroupPostOp& post : context.post_ops) {
+    onednn::PostOpSpec spec{post.op, std::nullopt};
+    if (post.op.kind == PostOp::Kind::add) spec.operand = operand(post.operand, layout);
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+int residual_input(const LowerContext& context) {
+  auto position = static_cast<int>(context.inputs.size());
+  for (const GroupPostOp& post : context.post_ops) {
+    if (post.op.kind == PostOp::Kind::add) return position;
+  }
+  return -1;
+}
+
+bool moves_codes(const LowerContext& context) {
+  const QuantParams* result = context.outputs[0].params;
+  for (const LowerInput& input : context.inputs) {
+    if (!input.present || (input.constant != nullptr && input.params == nullptr)) continue;
+    if ((input.params == nullptr) != (result == nullptr)) return false;
+    if (result != nullptr && !(*input.params == *result)) return false;
+  }
+  return result == nullptr || result->per_tensor();
+}
+
+std::string mixed_operands(const LowerContext& context) {
+  const bool source = context.inputs[0].params != nullptr;
+  const bool weights = context.inputs[1].params != nullptr;
+  if (source != weights) return source ? "the weights are not quantized" : "the source is not quantized";
+  if (!source && context.outputs[0].params != nullptr) return "float operands with a quantized result";
+  return {};
+}
+
+}  // namespace qtool

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/onednn/primitives.h"
+#include "ops/op_def.h"
+
+namespace qtool {
+
+// Helpers that lowerings share.
+
+/// A kernel's answer as a Lowering.
+Lowering lowering(MadeKernel made, std::vector<Layout> inputs = {}, std::vector<Layout> outputs = {});
+
+/// The layout that an op with spatial dimensions works in: channels_last from rank 3 on.
+Layout spatial_layout(const Shape& shape);
+
+/// channels_last if an input that varies has it, so that data is not converted to and fro.
+Layout common_layout(const LowerContext& context);
+
+/// Post-ops as the oneDNN makers take them; operands lie in `layout`.
+std::vector<onednn::PostOpSpec> post_op_specs(const LowerContext& context, Layout layout);
+
+/// The kernel input of the residual that a sum post-op finds in the destination, or -1.
+int residual_input(const LowerContext& context);
+
+onednn::Operand operand(const LowerInput& input, Layout layout);
+onednn::Operand operand(const LowerOutput& output, Layout layout);
+
+/// Whether moving codes without changing them is right: all varying inputs and the output have
+/// equal parameters, or none has any.
+bool moves_codes(const LowerContext& context);
+
+/// "", or why a group of integers cannot run: source and weights must both be codes, or neither.
+std::string mixed_operands(const LowerContext& context);
+
+}  // namespace qtool

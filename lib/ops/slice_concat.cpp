@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+// Concat (4+), Slice (1: attributes, 10: inputs), Pad (2: attributes, 11: inputs, 18: axes).
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "kernels/host/copy.h"
+#include "kernels/reference/reference.h"
+#include "ops/families.h"
+#include "ops/lowering.h"
+#include "ops/shapes.h"
+#include "support/text.h"
+
+namespace qtool {
+
+namespace {
+
+std::vector<Tensor> one(Tensor tensor) {
+  std::vector<Tensor> results;
+  results.push_back(std::move(tensor));
+  return results;
+}
+
+size_t element_bytes(DType dtype) { return static_cast<size_t>(bits(dtype) / 8); }
+
+// ---- Concat -----------------------------------------------------------------------------------
+
+size_t concat_axis(const NodeView& node, size_t rank) {
+  if (!node.attributes().has("axis")) throw input_error("\"axis\" is missing");
+  return static_cast<size_t>(
+      normalized_axis(node.attributes().integer("axis", 0), static_cast<int64_t>(rank)));
+}
+
+void infer_concat(InferContext& context) {
+  const NodeView& node = context.node;
+  TensorType type = node.input_type(0);
+  for (size_t i = 1; i < node.input_count() && type.shape; ++i) {
+    const auto& shape = node.input_type(i).shape;
+    if (!shape) {
+      type.shape.reset();
+      break;
+    }
+    if (shape->size() != type.shape->size()) {
+      throw input_error(fmt::format("inputs of rank {} and {}", type.shape->size(), shape->size()));
+    }
+    const size_t axis = concat_axis(node, shape->size());
+    for (size_t d = 0; d < shape->size(); ++d) {
+      Dim& dim = (*type.shape)[d];
+      const Dim& other = (*shape)[d];
+      if (d == axis) {
+        dim = dim.value && other.value ? Dim{*dim.value + *other.value, {}} : Dim{};
+      } else if (dim.value && other.value && *dim.value != *other.value) {
+        throw input_error(fmt::format("extent {} of axis {} against {} in input {}", *dim.value, d,
+                                      *other.value, i));
+      } else if (!dim.value) {
+        dim = other;
+      }
+    }
+  }
+  context.set_output(0, std::move(type));
+}
+
+std::vector<Tensor> concat_reference(const ReferenceCall& call) {
+  Shape shape = call.input(0).shape();
+  const size_t axis = concat_axis(call.node, shape.size());
+  shape[axis] = 0;
+  for (size_t i = 0; i < call.inputs.size(); ++i) shape[axis] += call.input(i).shape().at(axis);
+  Tensor y(call.input(0).dtype(), shape);
+  const size_t width = element_bytes(y.dtype());
+  const auto rows = static_cast<size_t>(
+      element_count({shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(axis)}));
+  const auto inner = static_cast<size_t>(
+      element_count({shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, shape.end()}));
+  std::byte* to = y.raw();
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t i = 0; i < call.inputs.size(); ++i) {
+      const Tensor& part = call.input(i);
+      const size_t bytes = static_cast<size_t>(part.shape()[axis]) * inner * width;
+      if (bytes == 0) continue;
+      std::memcpy(to, part.raw() + row * bytes, bytes);
+      to += bytes;
+    }
+  }
+  return one(std::move(y));
+}
+
+Lowering lower_concat(const LowerContext& context) {
+  if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind Concat");
+  if (!moves_codes(context)) return Lowering::refuse("inputs of different scales");
+  const LowerOutput& out = context.outputs[0];
+  if (bits(out.dtype) < 8) return Lowering::refuse("packed 4-bit elements");
+  const Layout layout = out.shape.size() >= 3 ? common_layout(context) : Layout::plain;
+  const size_t axis = concat_axis(context.node, out.shape.size());
+  CopySpec spec;
+  spec.element_bytes = element_bytes(out.dtype);
+  spec.output_elements = element_count(out.shape);
+  const std::vector<int64_t> to = strides(out.shape, layout);
+  std::vector<Layout> inputs;
+  int64_t offset = 0;
+  for (size_t i = 0; i < context.inputs.size(); ++i) {
+    const LowerInput& input = context.inputs[i];
+    const Layout stored = input.constant != nullptr ? Layout::plain : layout;
+    spec.copies.push_back({input.shape, strides(input.shape, stored), to, 0, offset * to[axis],
+                           static_cast<int>(i)});
+    offset += input.shape[axis];
+    inputs.push_back(stored);
+  }
+  return lowering(make_copy(std::move(spec)), inputs, {layout});
+}
+
+// ---- Slice ------------------------------------------------------------------------------------
+
+/// First element, step and count along each axis.
+struct Sliced {
+  std::vector<int64_t> start;
+  std::vector<int64_t> step;
+  Shape shape;
+};
+
+struct SliceLists {
+  std::vector<int64_t> starts;
+  std::vector<int64_t> ends;
+  std::vector<int64_t> axes;
+  std::vector<int64_t> steps;
+};
+
+Sliced sliced(const Shape& shape, SliceLists lists) {
+  const size_t count = lists.starts.size();
+  if (lists.axes.empty()) {
+    lists.axes.resize(count);
+    std::iota(lists.axes.begin(), lists.axes.end(), int64_t{0});
+  }
+  if (lists.steps.empty()) lists.steps.assign(count, 1);
+  if (lists.ends.size() != count || lists.axes.size() != count || lists.steps.size() != count) {
+    throw input_error("starts, ends, axes and steps have different lengths");
+  }
+  Sliced result{std::vector<int64_t>(shape.size(), 0), std::vector<int64_t>(shape.size(), 1), shape};
+  for (size_t i = 0; i < count; ++i) {
+    const auto axis = static_cast<size_t>(
+        normalized_axis(lists.axes[i], static_cast<int64_t>(shape.size())));
+    const int64_t extent = shape[axis];
+    const int64_t step = lists.steps[i];
+    if (step == 0) throw input_error("a step of 0");
+    // Beyond the ends saturates; a start before the first element of a backward slice is empty.
+    const auto place = [&](int64_t at, int64_t low, int64_t high) {
+      if (at < 0) at = at < -extent ? low : at + extent;
+      return std::clamp(at, low, high);
+    };
+    const int64_t start = step > 0 ? place(lists.starts[i], 0, extent) : place(lists.starts[i], 0, extent - 1);
+    const int64_t end = step > 0 ? place(lists.ends[i], 0, extent) : place(lists.ends[i], -1, extent - 1);
+    const int64_t distance = step > 0 ? end - start : start - end;
+    const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
+    result.start[axis] = start;
+    result.step[axis] = step;
+    result.shape[axis] =
+        distance <= 0 || extent == 0
+            ? 0
+            : static_cast<int64_t>((static_cast<uint64_t>(distance) - 1) / stride) + 1;
+  }
+  return result;
+}
+
+template <bool from_attributes>
+std::optional<SliceLists> constant_lists(const NodeView& node) {
+  SliceLists lists;
+  if constexpr (from_attributes) {
+    lists.starts = node.attributes().integers("starts");
+    lists.ends = node.attributes().integers("ends");
+    lists.axes = node.attributes().integers("axes");
+    return lists;
+  }
+  std::vector<int64_t>* const targets[] = {&lists.starts, &lists.ends, &lists.axes, &lists.steps};
+  for (size_t i = 0; i < 4; ++i) {
+    if (!node.has_input(i + 1)) continue;
+    const auto values = constant_integers(node, i + 1);
+    if (!values) return std::nullopt;
+    *targets[i] = *values;
+  }
+  return lists;
+}
+
+template <bool from_attributes>
+void infer_slice(InferContext& context) {
+  const NodeView& node = context.node;
+  TensorType type{node.input_type(0).dtype, std::nullopt};
+  const auto& shape = node.input_type(0).shape;
+  const auto lists = constant_lists<from_attributes>(node);
+  if (shape && !lists) type.shape.emplace(shape->size());
+  if (shape && lists) {
+    // An unknown extent stays unknown where it is sliced, itself where it is not.
+    Shape stand_in;
+    for (const Dim& dim : *shape) stand_in.push_back(dim.value.value_or(1));
+    const Sliced result = sliced(stand_in, *lists);
+    type.shape = *shape;
+    for (size_t d = 0; d < shape->size(); ++d) {
+      const bool whole = result.start[d] == 0 && result.step[d] == 1 && result.shape[d] == stand_in[d];
+      const auto touched = [&] {
+        if (lists->axes.empty()) return d < lists->starts.size();
+        return std::ranges::any_of(lists->axes, [&](int64_t axis) {
+          return normalized_axis(axis, static_cast<int64_t>(shape->size())) == static_cast<int64_t>(d);
+        });
+      };
+      if ((*shape)[d].value) {
+        (*type.shape)[d] = Dim{result.shape[d], {}};
+      } else if (!whole || touched()) {
+        (*type.shape)[d] = Dim{};
+      }
+    }
+  }
+  context.set_output(0, std::move(type));
+}
+
+/// Where a slice starts and how far it steps in a tensor of these strides.
+struct SlicedView {
+  int64_t offset = 0;
+  std::vector<int64_t> steps;
+};
+
+SlicedView view_of(const Sliced& slice, const std::vector<int64_t>& own) {
+  SlicedView view;
+  for (size_t d = 0; d < own.size(); ++d) {
+    view.offset += slice.start[d] * own[d];
+    view.steps.push_back(slice.step[d] * own[d]);
+  }
+  return view;
+}
+
+template <bool from_attributes>
+std::vector<Tensor> slice_reference(const ReferenceCall& call) {
+  SliceLists lists;
+  if constexpr (from_attributes) {
+    lists = *constant_lists<true>(call.node);
+  } else {
+    lists.starts = to_int64s(call.input(1));
+    lists.ends = to_int64s(call.input(2));
+    if (call.has(3)) lists.axes = to_int64s(call.input(3));
+    if (call.has(4)) lists.steps = to_int64s(call.input(4));
+  }
+  const Tensor& x = call.input(0);
+  const Sliced slice = sliced(x.shape(), lists);
+  const SlicedView view = view_of(slice, row_major_strides(x.shape()));
+  return one(reference::gather_strided(x, slice.shape, view.offset, view.steps));
+}
+
+template <bool from_attributes>
+Lowering lower_slice(const LowerContext& context) {
+  if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind Slice");
+  if (!moves_codes(context)) return Lowering::refuse("input and output have different scales");
+  const LowerInput& x = context.inputs[0];
+  if (bits(x.dtype) < 8) return Lowering::refuse("packed 4-bit elements");
+  const auto lists = constant_lists<from_attributes>(context.node);
+  if (!lists) return Lowering::refuse("bounds that are computed at run time");
+  const Sliced slice = sliced(x.shape, *lists);
+  const SlicedView view = view_of(slice, strides(x.shape, x.layout));
+  CopySpec spec;
+  spec.element_bytes = element_bytes(x.dtype);
+  spec.output_elements = element_count(slice.shape);
+  spec.copies.push_back({slice.shape, view.steps, strides(slice.shape, x.layout), view.offset, 0, 0});
+  std::vector<Layout> inputs(context.inputs.size(), Layout::plain);
+  inputs[0] = x.layout;
+  Lowering result = lowering(make_copy(std::move(spec)), inputs, {x.layout});
+  for (size_t i = 1; i < context.inputs.size(); ++i) result.packed.push_back(static_cast<int>(i));
+  return result;
+}
+
+// ---- Pad --------------------------------------------------------------------------------------
+
+struct Padding {
+  std::vector<int64_t> begin;  ///< per axis; negative crops
+  std::vector<int64_t> end;
+};
+
+Padding spread(const std::vector<int64_t>& pads, std::vector<int64_t> axes, size_t rank) {
+  if (axes.empty()) {
+    axes.resize(rank);
+    std::iota(axes.begin(), axes.end(), int64_t{0});
+  }
+  if (pads.size() != 2 * axes.size()) {
+    throw input_error(fmt::format("{} pads for {} axes, expected twice as many", pads.size(), axes.size()));
+  }
+  Padding padding{std::vector<int64_t>(rank, 0), std::vector<int64_t>(rank, 0)};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(normalized_axis(axes[i], static_cast<int64_t>(rank)));
+    padding.begin[axis] = pads[i];
+    padding.end[axis] = pads[axes.size() + i];
+  }
+  return padding;
+}
+
+template <bool from_attributes>
+std::optional<Padding> constant_padding(const NodeView& node, size_t rank) {
+  if constexpr (from_attributes) return spread(node.attributes().integers("pads"), {}, rank);
+  const auto pads = constant_integers(node, 1);
+  std::vector<int64_t> axes;
+  if (node.has_input(3)) {
+    const auto listed = constant_integers(node, 3);
+    if (!listed) return std::nullopt;
+    axes = *listed;
+  }
+  if (!pads) return std::nullopt;
+  return spread(*pads, std::move(axes), rank);
+}
+
+int64_t padded_extent(int64_t extent, int64_t begin, int64_t end) {
+  const int64_t result = extent + begin + end;
+  if (result < 0) throw input_error(fmt::format("padding {} and {} removes more than {}", begin, end, extent));
+  return result;
+}
+
+template <bool from_attributes>
+void infer_pad(InferContext& context) {
+  const NodeView& node = context.node;
+  TensorType type{node.input_type(0).dtype, std::nullopt};
+  if (const auto& shape = node.input_type(0).shape) {
+    type.shape.emplace(shape->size());
+    if (const auto padding = constant_padding<from_attributes>(node, shape->size())) {
+      for (size_t d = 0; d < shape->size(); ++d) {
+        const bool kept = padding->begin[d] == 0 && padding->end[d] == 0;
+        if (kept) {
+          (*type.shape)[d] = (*shape)[d];
+        } else if ((*shape)[d].value) {
+          (*type.shape)[d] = {padded_extent(*(*shape)[d].value, padding->begin[d], padding->end[d]), {}};
+        }
+      }
+    }
+  }
+  context.set_output(0, std::move(type));
+}
+
+/// The source index that an output index shows, or -1 for the constant.
+int64_t padded_source(const std::string& mode, int64_t at, int64_t extent) {
+  if (at >= 0 && at < extent) return at;
+  if (mode == "constant") return -1;
+  if (mode == "edge") return at < 0 ? 0 : extent - 1;
+  if (mode == "wrap") return (at % extent + extent) % extent;
+  // reflect: without repeating the edge
+  const int64_t period = std::max<int64_t>(2 * (extent - 1), 1);
+  const int64_t folded = (at % period + period) % period;
+  return folded < extent ? folded : period - folded;
+}
+
+void check_mode(const std::string& mode) {
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
+    throw input_error("Pad has the mode \"" + mode + '"');
+  }
+}
+
+template <bool from_attributes>
+std::vector<Tensor> pad_reference(const ReferenceCall& call) {
+  const Tensor& x = call.input(0);
+  const auto rank = static_cast<size_t>(x.rank());
+  const std::string mode = call.node.attributes().text("mode", "constant");
+  check_mode(mode);
+  Padding padding;
+  Tensor value(x.dtype(), {});
+  if constexpr (from_attributes) {
+    padding = spread(call.node.attributes().integers("pads"), {}, rank);
+    value = cast(Tensor::scalar(call.node.attributes().real("value", 0)), x.dtype());
+  } else {
+    padding = spread(to_int64s(call.input(1)),
+                     call.has(3) ? to_int64s(call.input(3)) : std::vector<int64_t>{}, rank);
+    if (call.has(2) && call.input(2).size() == 1) value = call.input(2).clone();
+  }
+  Shape shape = x.shape();
+  for (size_t d = 0; d < rank; ++d) shape[d] = padded_extent(shape[d], padding.begin[d], padding.end[d]);
+  Tensor y(x.dtype(), shape);
+  const size_t width = element_bytes(x.dtype());
+  const std::vector<int64_t> own = row_major_strides(x.shape());
+  for (int64_t i = 0; i < y.size(); ++i) {
+    int64_t rest = i;
+    int64_t from = 0;
+    bool constant = false;
+    for (size_t d = rank; d-- > 0;) {
+      const int64_t source = padded_source(mode, rest % shape[d] - padding.begin[d], x.shape()[d]);
+      rest /= shape[d];
+      constant = constant || source < 0;
+      from += source * own[d];
+    }
+    const std::byte* element = constant ? value.raw() : x.raw() + static_cast<size_t>(from) * width;
+    std::memcpy(y.raw() + static_cast<size_t>(i) * width, element, width);
+  }
+  return one(std::move(y));
+}
+
+/// The constant's bits as stored in the output, or nothing where it is not known.
+template <bool from_attributes>
+std::optional<uint64_t> fill_bits(const LowerContext& context) {
+  Tensor value = Tensor::scalar(0.0F);
+  if constexpr (from_attributes) {
+    value = Tensor::scalar(context.node.attributes().real("value", 0));
+  } else if (context.has(2)) {
+    if (context.inputs[2].constant == nullptr || context.inputs[2].params != nullptr) return std::nullopt;
+    if (context.inputs[2].constant->size() == 1) value = cast(*context.inputs[2].constant, DType::float32).reshaped({});
+  }
+  const QuantParams* params = context.outputs[0].params;
+  const Tensor stored = params != nullptr ? quantize(value, *params) : cast(value, context.outputs[0].dtype);
+  uint64_t fill = 0;
+  std::memcpy(&fill, stored.raw(), stored.bytes());
+  return fill;
+}
+
+template <bool from_attributes>
+Lowering lower_pad(const LowerContext& context) {
+  if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind Pad");
+  if (!moves_codes(context)) return Lowering::refuse("input and output have different scales");
+  const std::string mode = context.node.attributes().text("mode", "constant");
+  if (mode != "constant") return Lowering::refuse("mode \"" + mode + '"');
+  const LowerInput& x = context.inputs[0];
+  const auto padding = constant_padding<from_attributes>(context.node, x.shape.size());
+  if (!padding) return Lowering::refuse("padding that is computed at run time");
+  const auto fill = fill_bits<from_attributes>(context);
+  if (!fill || bits(x.dtype) < 8) return Lowering::refuse("a value that is computed at run time, or 4-bit");
+  const Shape& out = context.outputs[0].shape;
+  const std::vector<int64_t> from = strides(x.shape, x.layout);
+  const std::vector<int64_t> to = strides(out, x.layout);
+  StridedCopy copy{x.shape, from, to, 0, 0, 0};
+  for (size_t d = 0; d < out.size(); ++d) {
+    const int64_t begin = padding->begin[d];
+    copy.from_offset += std::max<int64_t>(0, -begin) * from[d];
+    copy.to_offset += std::max<int64_t>(0, begin) * to[d];
+    copy.extents[d] += std::min<int64_t>(0, begin) + std::min<int64_t>(0, padding->end[d]);
+    copy.extents[d] = std::max<int64_t>(0, copy.extents[d]);
+  }
+  CopySpec spec{element_bytes(x.dtype), {copy}, element_count(out), true, *fill};
+  std::vector<Layout> inputs(context.inputs.size(), Layout::plain);
+  inputs[0] = x.layout;
+  Lowering result = lowering(make_copy(std::move(spec)), inputs, {x.layout});
+  for (size_t i = 1; i < context.inputs.size(); ++i) result.packed.push_back(static_cast<int>(i));
+  return result;
+}
+
+OpDef moving(const char* type, int since, Arity inputs) {
+  return {.key = {"", type},
+          .since_version = since,
+          .inputs = inputs,
+          .outputs = {1, 1},
+          .taste = LayoutTaste::any,
+          .quant = {.behaviour = Behaviour::move_data,
+                    .inputs = {{OperandRole::activation}, {OperandRole::none}},
+                    .shares_params = true}};
+}
+
+}  // namespace
+
+void register_slice_concat(OpRegistry& ops) {
+  OpDef concat = moving("Concat", 4, {1, -1});
+  concat.infer = infer_concat;
+  concat.reference = concat_reference;
+  concat.lower = lower_concat;
+  concat.quant.inputs = {{OperandRole::activation}};
+  ops.add(std::move(concat));
+
+  OpDef slice1 = moving("Slice", 1, {1, 1});
+  slice1.infer = infer_slice<true>;
+  slice1.reference = slice_reference<true>;
+  slice1.lower = lower_slice<true>;
+  ops.add(std::move(slice1));
+
+  OpDef slice = moving("Slice", 10, {3, 5});
+  slice.infer = infer_slice<false>;
+  slice.reference = slice_reference<false>;
+  slice.lower = lower_slice<false>;
+  ops.add(std::move(slice));
+
+  OpDef pad2 = moving("Pad", 2, {1, 1});
+  pad2.infer = infer_pad<true>;
+  pad2.reference = pad_reference<true>;
+  pad2.lower = lower_pad<true>;
+  ops.add(std::move(pad2));
+
+  OpDef pad = moving("Pad", 11, {2, 4});
+  pad.infer = infer_pad<false>;
+  pad.reference = pad_reference<false>;
+  pad.lower = lower_pad<false>;
+  ops.add(std::move(pad));
+}
+
+}  // namespace qtool
