@@ -25,7 +25,8 @@ void Api::check(Status* status) const {
   for (const std::string& line : split(plain(kGetErrorMessage, status), '\n')) {
     const size_t begin = line.find_first_not_of(' ');
     if (begin == std::string::npos) continue;
-    message += (message.empty() ? "" : " ") + line.substr(begin);
+    if (!message.empty()) message += ' ';
+    message += line.substr(begin);
   }
   throw input_error(std::move(message));
 }
