@@ -22,6 +22,14 @@ namespace {
 
 std::string reason() { return std::strerror(errno); }
 
+/// A pipe would be waited for, a device replaced. What does not exist is left to the caller.
+void refuse_what_is_no_file(const fs::path& path) {
+  std::error_code failure;
+  const auto status = fs::status(path, failure);
+  if (fs::is_directory(status)) throw input_error(path.string() + " is a folder, not a file");
+  if (fs::is_other(status)) throw input_error(path.string() + " is not a regular file");
+}
+
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -62,8 +70,7 @@ class TemporaryFile {
 }  // namespace
 
 std::string read_file(const fs::path& path, uint64_t max_bytes) {
-  std::error_code failure;
-  if (fs::is_directory(path, failure)) throw input_error(path.string() + " is a folder, not a file");
+  refuse_what_is_no_file(path);
   std::ifstream stream(path, std::ios::binary | std::ios::ate);
   if (!stream) throw input_error("cannot read " + path.string() + ": " + reason());
   const auto size = static_cast<uint64_t>(stream.tellg());
@@ -79,14 +86,13 @@ std::string read_file(const fs::path& path, uint64_t max_bytes) {
 }
 
 MappedFile::MappedFile(const fs::path& path) {
+  refuse_what_is_no_file(path);
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) throw input_error("cannot read " + path.string() + ": " + reason());
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) {
     throw input_error("cannot read " + path.string() + ": " + reason());
   }
-  if (S_ISDIR(status.st_mode)) throw input_error(path.string() + " is a folder, not a file");
-  if (!S_ISREG(status.st_mode)) throw input_error(path.string() + " is not a regular file");
   size_ = static_cast<size_t>(status.st_size);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
@@ -103,8 +109,7 @@ void write_file(const fs::path& path, std::string_view content) {
 }
 
 void write_file(const fs::path& path, const std::function<void(std::ostream&)>& write) {
-  std::error_code failure;
-  if (fs::is_directory(path, failure)) throw input_error(path.string() + " is a folder, not a file");
+  refuse_what_is_no_file(path);
   TemporaryFile temporary(path);
   {
     std::ofstream stream(temporary.path(), std::ios::binary | std::ios::trunc);
