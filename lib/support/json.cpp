@@ -39,10 +39,35 @@ void append(std::string& text, const Json& json, size_t depth) {
   }
 }
 
+/// Deeper nesting would overflow the stack of whoever walks the value. What is wrong with brackets
+/// otherwise is the parser's to find.
+bool nested_deeper_than(std::string_view text, size_t limit) {
+  size_t depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > limit) return true;
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 Json read_json(const std::filesystem::path& path) {
   const std::string content = read_file(path);
+  if (nested_deeper_than(content, 128)) {
+    throw input_error(path.string() + ": nested more than 128 levels deep",
+                      "Compare it with a file that qtool wrote.");
+  }
   try {
     return Json::parse(content);
   } catch (const Json::parse_error& failure) {
@@ -50,6 +75,9 @@ Json read_json(const std::filesystem::path& path) {
     const auto line = 1 + std::count(content.begin(),
                                      content.begin() + static_cast<std::ptrdiff_t>(end), '\n');
     throw input_error(path.string() + ":" + std::to_string(line) + ": not valid JSON",
+                      "Compare it with a file that qtool wrote.");
+  } catch (const Json::exception&) {
+    throw input_error(path.string() + ": holds a number too large for a double",
                       "Compare it with a file that qtool wrote.");
   }
 }

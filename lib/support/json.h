@@ -13,7 +13,8 @@ namespace qtool {
 /// Keys are sorted, so that files can be compared line by line.
 using Json = nlohmann::json;
 
-/// Errors (input): unreadable, not JSON (with line and column).
+/// Errors (input): unreadable, not JSON (with its line), nested more than 128 levels deep, a number
+/// beyond the range of double.
 Json read_json(const std::filesystem::path& path);
 
 /// Pretty-printed with two spaces and a final newline; arrays of numbers stay on one line.
