@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exec/group.h"
+
+namespace qtool {
+
+NodeView view(const Graph& graph, const Facts& facts, NodeId id) {
+  return {graph, id, facts, graph.model.opset(graph.node(id).op.domain)};
+}
+
+std::optional<Dequantized> dequantized(const Graph& graph, const OpRegistry& ops,
+                                       const Facts& facts, ValueId value) {
+  if (value == ValueId::none) return std::nullopt;
+  const NodeId producer = graph.value(value).producer;
+  if (producer == NodeId::none) return std::nullopt;
+  const OpDef* def = ops.find(graph.node(producer), graph.model);
+  if (def == nullptr || def->qdq != QdqRole::dequantize) return std::nullopt;
+  auto params = constant_params(view(graph, facts, producer));
+  if (!params) return std::nullopt;
+  return Dequantized{graph.node(producer).inputs[0], std::move(*params)};
+}
+
+namespace {
+
+/// The slot of the operand that an addition of equal shapes adds to `value`, or -1.
+int residual_slot(const Graph& graph, const Facts& facts, const Node& node, ValueId value) {
+  if (node.inputs.size() != 2 || node.inputs[0] == node.inputs[1]) return -1;
+  const int other = node.inputs[0] == value ? 1 : 0;
+  const ValueId operand = node.inputs[static_cast<size_t>(other)];
+  if (operand == ValueId::none || graph.value(operand).constant != nullptr) return -1;
+  const auto a = facts[value].type.concrete_shape();
+  const auto b = facts[operand].type.concrete_shape();
+  return a && b && *a == *b && facts[operand].constant == nullptr ? other : -1;
+}
+
+}  // namespace
+
+Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& facts, NodeId anchor,
+                    const std::set<ValueId>& kept) {
+  Chain chain{{anchor}, {-1}, false};
+  const OpDef* anchor_def = ops.find(graph.node(anchor), graph.model);
+  if (anchor_def == nullptr || anchor_def->qdq != QdqRole::none) return chain;
+  bool added = false;
+  for (NodeId last = anchor;;) {
+    const Node& node = graph.node(last);
+    if (node.outputs.empty() || node.outputs[0] == ValueId::none) return chain;
+    const ValueId value = node.outputs[0];
+    const auto& uses = graph.value(value).uses;
+    if (uses.size() != 1 || graph.is_output(value) || kept.contains(value)) return chain;
+    const NodeId next = uses[0].node;
+    if (uses[0].slot >= kCaptureSlot) return chain;
+    const OpDef* def = ops.find(graph.node(next), graph.model);
+    if (def == nullptr) return chain;
+    if (def->qdq == QdqRole::quantize && uses[0].slot == 0) {
+      const auto params = constant_params(view(graph, facts, next));
+      if (!params || !params->per_tensor()) return chain;
+      chain.members.push_back(next);
+      chain.residual_slots.push_back(-1);
+      chain.ends_in_quantize = true;
+      return chain;
+    }
+    if (def->post_op == nullptr) return chain;
+    const auto op = def->post_op(view(graph, facts, next));
+    if (!op) return chain;
+    int slot = -1;
+    if (op->kind == PostOp::Kind::add) {
+      slot = residual_slot(graph, facts, graph.node(next), value);
+      if (slot < 0 || added) return chain;
+      added = true;
+    } else if (uses[0].slot != 0) {
+      return chain;
+    }
+    chain.members.push_back(next);
+    chain.residual_slots.push_back(slot);
+    last = next;
+  }
+}
+
+}  // namespace qtool
