@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/open.h"
+
+namespace qtool {
+
+/// Beyond it, a label is taken for a mistake: tables by class would not fit into memory.
+inline constexpr int64_t kMaxLabel = (1 << 24) - 1;
+
+/// Files of the binary version, one data set in this order. Errors: see open_dataset.
+std::unique_ptr<Dataset> open_cifar(const std::vector<std::filesystem::path>& files, const DataSpec& spec);
+
+/// The CIFAR files in a folder that belong to spec.split; none where it has no such files.
+/// Errors (usage): it has both splits, and none or an unknown one is asked for.
+std::vector<std::filesystem::path> find_cifar(const std::filesystem::path& folder, const std::string& split);
+
+std::unique_ptr<Dataset> open_arrays(const DataSpec& spec);             ///< .npz, .npy
+std::unique_ptr<Dataset> open_labelled_images(const std::filesystem::path& csv, const DataSpec& spec);
+std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec);       ///< classes or plain
+
+/// "labels.csv": rows of a file and a label.
+struct LabelRow {
+  std::string file;
+  int64_t label = 0;
+  size_t line = 0;
+};
+
+/// Comma-separated, fields may be quoted (RFC 4180). The first line names the columns, among them
+/// "file" and "label"; if its second field is a number, there are just these two and no heading.
+/// Errors (input), with the line: a missing column or field, a label that is no integer from 0 to
+/// kMaxLabel, a file outside of the folder or listed twice.
+std::vector<LabelRow> read_labels(const std::filesystem::path& csv);
+
+/// Throws unless 0 <= label <= kMaxLabel.
+void check_label(int64_t label);
+
+/// {"kind", "path" (its last part), "samples", "sha256", "sha256_of"}.
+Json provenance_of_file(std::string kind, const std::filesystem::path& file, size_t samples);
+
+/// The hash is over the lines "name size" of `files`, relative to `folder` and sorted, and `extra`.
+Json provenance_of_files(std::string kind, const std::filesystem::path& folder, std::vector<std::string> files,
+                         size_t samples, std::string_view extra = {});
+
+}  // namespace qtool
