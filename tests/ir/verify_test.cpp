@@ -66,7 +66,7 @@ TEST_CASE("verify finds values without or with two origins", "[ir]") {
     CHECK(verify(c.graph) == Defects{"the graph lists the input \"x\" twice"});
   }
   SECTION("a name changed behind the graph's back") {
-    c.graph.annotations(c.a).name = "w";
+    c.graph.annotations(c.a).name = std::string("w");
     CHECK(verify(c.graph) == Defects{"the name \"w\" is not unique"});
   }
   SECTION("no op type") {
