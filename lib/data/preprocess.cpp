@@ -46,7 +46,7 @@ Tensor preprocess(const Image& original, const Preprocessing& steps) {
   for (size_t channel = 0; channel < 3; ++channel) {
     for (size_t x = 0; x < 256; ++x) values[channel][x] = steps.value(static_cast<double>(x), channel);
   }
-  const bool planes = steps.layout == Layout::nchw;
+  const bool planes = steps.layout == ImageLayout::nchw;
   const size_t pixels = static_cast<size_t>(image.height) * static_cast<size_t>(image.width);
   Tensor tensor(DType::float32, planes ? Shape{3, image.height, image.width} : Shape{image.height, image.width, 3});
   for (size_t channel = 0; channel < 3; ++channel) {
@@ -60,7 +60,7 @@ Tensor preprocess(const Image& original, const Preprocessing& steps) {
 
 void normalize(Tensor& images, const Preprocessing& steps) {
   QTOOL_CHECK(images.rank() == 4, "images are [N,C,H,W] or [N,H,W,C]");
-  const size_t axis = steps.layout == Layout::nchw ? 1 : 3;
+  const size_t axis = steps.layout == ImageLayout::nchw ? 1 : 3;
   const auto channels = static_cast<size_t>(images.shape()[axis]);
   check_channels(steps.mean, "mean", channels);
   check_channels(steps.std, "std", channels);

@@ -17,7 +17,7 @@ namespace qtool {
 
 enum class Filter { bilinear, bicubic };
 enum class ColorOrder { rgb, bgr };
-enum class Layout { nchw, nhwc };
+enum class ImageLayout { nchw, nhwc };
 
 struct Extent {
   int height = 0;
@@ -45,7 +45,7 @@ struct Preprocessing {
   std::optional<Resize> resize;
   std::optional<Extent> crop;
   ColorOrder color = ColorOrder::rgb;
-  Layout layout = Layout::nchw;
+  ImageLayout layout = ImageLayout::nchw;
   double scale = 1;
   std::vector<double> mean;  ///< none: 0; one: for all; else one a channel, in the order of `color`
   std::vector<double> std;   ///< none: 1; the same

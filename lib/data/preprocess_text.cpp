@@ -154,7 +154,7 @@ Preprocessing Preprocessing::from_json(const Json& json) {
   if (given("resize")) steps.resize = resize_from(json["resize"]);
   if (given("crop")) steps.crop = extent("crop", json["crop"]);
   if (given("color")) steps.color = choice<ColorOrder>("color", json["color"], kColors);
-  if (given("layout")) steps.layout = choice<Layout>("layout", json["layout"], kLayouts);
+  if (given("layout")) steps.layout = choice<ImageLayout>("layout", json["layout"], kLayouts);
   if (given("scale")) steps.scale = scale_from(json["scale"]);
   if (given("mean")) steps.mean = numbers("mean", json["mean"]);
   if (given("std")) steps.std = numbers("std", json["std"]);

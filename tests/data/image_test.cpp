@@ -39,9 +39,10 @@ TEST_CASE("truncated images are errors that name the file") {
     CAPTURE(name);
     const std::string whole = read_file(kGolden / name);
     for (size_t length = 12; length + 2 < whole.size(); length += 1 + whole.size() / 50) {
-      write_file(folder / name, whole.substr(0, length));
-      REQUIRE_THROWS_WITH(read_image(folder / name), Contains(name) && Contains("not a sound"));
+      REQUIRE_THROWS_WITH(decode_image(bytes_of(whole.substr(0, length))), Contains("not a sound"));
     }
+    write_file(folder / name, whole.substr(0, whole.size() / 2));
+    CHECK_THROWS_WITH(read_image(folder / name), Contains(name) && Contains("not a sound"));
   }
 }
 
