@@ -183,6 +183,7 @@ void Graph::add_input(ValueId id) {
   QTOOL_CHECK(has(id), "input");
   inputs_.push_back(id);
 }
+void Graph::drop_input(ValueId id) { std::erase(inputs_, id); }
 void Graph::add_output(ValueId id) {
   QTOOL_CHECK(has(id), "output");
   outputs_.push_back(id);

@@ -199,6 +199,7 @@ class Graph {
   NodeId add_node(Node node);
   void add_input(ValueId id);
   void add_output(ValueId id);
+  void drop_input(ValueId id);          ///< it is no longer listed; what it feeds stays
   void set_input(NodeId id, int slot, ValueId value);  ///< grows the list with absent inputs
   void set_output(NodeId id, int slot, ValueId value); ///< the value must have no producer
   void set_graph_output(size_t index, ValueId value);

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "passes/pass.h"
+
+namespace qtool {
+
+// One function a pass, each in the file of its name, which opens with what it does and when.
+PassPtr lift_constants();
+PassPtr eliminate_identity();
+PassPtr fold_constants();
+PassPtr fold_gemm();
+PassPtr fold_batch_norm();
+PassPtr eliminate_dead();
+PassPtr upgrade_opset(int64_t opset);
+
+}  // namespace qtool
