@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "support/checked.h"
+
 namespace qtool {
 
 namespace {
@@ -10,6 +12,12 @@ namespace {
 void widen(Range& range, const Range& other) {
   range.low = std::min(range.low, other.low);
   range.high = std::max(range.high, other.high);
+}
+
+void add(uint64_t& count, uint64_t more) {
+  const auto sum = checked_add(count, more);
+  if (!sum) throw input_error("statistics of more than 2^64 elements");
+  count = *sum;
 }
 
 }  // namespace
@@ -20,7 +28,9 @@ void TensorStats::merge(const TensorStats& other) {
     *this = other;
     return;
   }
-  if (channel_axis != other.channel_axis || channel_ranges.size() != other.channel_ranges.size()) {
+  const bool one_has_none = channel_ranges.empty() || other.channel_ranges.empty();
+  if (channel_axis != other.channel_axis ||
+      (!one_has_none && channel_ranges.size() != other.channel_ranges.size())) {
     throw input_error("statistics of " + std::to_string(channel_ranges.size()) + " channels and of " +
                           std::to_string(other.channel_ranges.size()) + " channels cannot be merged",
                       "Collect both with the same options.");
@@ -32,15 +42,18 @@ void TensorStats::merge(const TensorStats& other) {
       widen(range, other.range);
     }
   }
-  samples += other.samples;
-  elements += other.elements;
-  zeros += other.zeros;
-  nans += other.nans;
-  infinities += other.infinities;
+  add(samples, other.samples);
+  add(elements, other.elements);
+  add(zeros, other.zeros);
+  add(nans, other.nans);
+  add(infinities, other.infinities);
   sample_lows.merge(other.sample_lows);
   sample_highs.merge(other.sample_highs);
   histogram.merge(other.histogram);
-  for (size_t c = 0; c < channel_ranges.size(); ++c) widen(channel_ranges[c], other.channel_ranges[c]);
+  channel_ranges.resize(std::max(channel_ranges.size(), other.channel_ranges.size()));
+  for (size_t c = 0; c < other.channel_ranges.size(); ++c) {
+    widen(channel_ranges[c], other.channel_ranges[c]);
+  }
 }
 
 }  // namespace qtool

@@ -116,9 +116,11 @@ TEST_CASE("any float, scale and grid: equal to integer arithmetic") {
     const float scale = std::exp2(40 * (rng.uniform() - 0.5F));
     float x = std::bit_cast<float>(rng.next());
     if (i % 2 == 0) x = scale * static_cast<float>(highest) * 2 * (rng.uniform() - 0.5F);
+    const int32_t code = quantize_value(x, scale, zero_point, lowest, highest);
+    const int32_t expected = oracle(x, scale, zero_point, lowest, highest);
+    if (code == expected) continue;
     CAPTURE(x, scale, zero_point, type.bits);
-    REQUIRE(quantize_value(x, scale, zero_point, lowest, highest) ==
-            oracle(x, scale, zero_point, lowest, highest));
+    REQUIRE(code == expected);
   }
 }
 
