@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "numerics/range.h"
+#include "ops/op_def.h"
+#include "support/json.h"
+
+namespace qtool {
+
+/// How a weight's range follows from its elements.
+enum class WeightMethod {
+  minmax,  ///< nothing is clipped
+  mse,     ///< the least squared error
+};
+
+/// A user's wishes for one run, beyond what the target says. A pattern is a node's name, an op
+/// type, or a regular expression between slashes that a node's whole name matches.
+struct Recipe {
+  RangeMethod activation_method = MinMax{};
+  WeightMethod weight_method = WeightMethod::minmax;
+  std::vector<std::string> include;   ///< not empty: only these nodes are quantized
+  std::vector<std::string> exclude;   ///< these stay float; wins over include
+  bool per_tensor_weights = false;    ///< one scale a weight, though the target takes more
+  bool allow_quantized = false;       ///< take a model that has Q/DQ already, leaving those parts
+};
+
+/// A YAML file of the schema "qtool.recipe/1": activations, weights (minmax, mse), per_channel,
+/// include, exclude. Errors (input): an unknown key, a value that its key cannot have.
+Recipe parse_recipe(const std::string& yaml);
+Recipe load_recipe(const std::string& path);
+
+/// "minmax", "mse". Errors (usage): another word.
+std::string to_string(WeightMethod method);
+WeightMethod parse_weight_method(const std::string& text);
+
+/// Which nodes the patterns leave to be quantized, by node id; the reason where not, else empty.
+/// Errors (usage): a pattern that matches no node, with the nearest names; a regular expression
+/// that is none.
+std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe);
+
+}  // namespace qtool
