@@ -109,7 +109,7 @@ bool ExternalWriter::takes(const Tensor& tensor) const {
 }
 
 void ExternalWriter::add(const Tensor& tensor, onnx::TensorProto& proto) {
-  const auto [place, fresh] = offsets_.try_emplace(&tensor, end_);
+  const auto [place, fresh] = offsets_.try_emplace({tensor.raw(), tensor.bytes()}, end_);
   if (fresh) {
     placed_.push_back({&tensor, end_});
     end_ = (end_ + tensor.bytes() + kPage - 1) / kPage * kPage;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/file.h"
@@ -41,7 +42,7 @@ class ExternalWriter {
 
   bool takes(const Tensor& tensor) const;
 
-  /// Reserves a place, one for each tensor object however often it comes, and points `proto` there.
+  /// Reserves a place, one for the same bytes however often they come, and points `proto` there.
   /// The tensor must live until write().
   void add(const Tensor& tensor, onnx::TensorProto& proto);
 
@@ -57,7 +58,7 @@ class ExternalWriter {
   uint64_t threshold_;
   uint64_t end_ = 0;
   std::vector<Place> placed_;
-  std::map<const Tensor*, uint64_t> offsets_;
+  std::map<std::pair<const std::byte*, size_t>, uint64_t> offsets_;
 };
 
 }  // namespace qtool

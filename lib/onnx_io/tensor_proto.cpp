@@ -215,6 +215,7 @@ TensorAttribute take_tensor(onnx::TensorProto& proto, ExternalReader& files) {
   taken.tensor = make_constant(take_elements(proto, files));
   taken.name = proto.name();
   taken.residue = residue_of(proto, typed);
+  onnx::TensorProto().Swap(&proto);  // a cleared field would keep its memory
   return taken;
 }
 
