@@ -118,7 +118,9 @@ class Compiler {
     for (const NodeId id : order_) {
       if (skipped(id) || covered[static_cast<size_t>(id)]) continue;
       Chain chain{{id}, {-1}, false};
-      if (options_.backend == Backend::onednn) chain = longest_chain(graph_, ops_, facts_, id, kept_);
+      if (options_.backend == Backend::onednn) {
+        chain = longest_chain(graph_, ops_, facts_, id, kept_, covered);
+      }
       for (const NodeId member : chain.members) covered[static_cast<size_t>(member)] = true;
       chain_at.emplace(chain.members.back(), std::move(chain));
     }

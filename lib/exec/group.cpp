@@ -35,7 +35,7 @@ int residual_slot(const Graph& graph, const Facts& facts, const Node& node, Valu
 }  // namespace
 
 Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& facts, NodeId anchor,
-                    const std::set<ValueId>& kept) {
+                    const std::set<ValueId>& kept, const std::vector<bool>& taken) {
   Chain chain{{anchor}, {-1}, false};
   const OpDef* anchor_def = ops.find(graph.node(anchor), graph.model);
   if (anchor_def == nullptr || anchor_def->qdq != QdqRole::none) return chain;
@@ -47,7 +47,7 @@ Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& fact
     const auto& uses = graph.value(value).uses;
     if (uses.size() != 1 || graph.is_output(value) || kept.contains(value)) return chain;
     const NodeId next = uses[0].node;
-    if (uses[0].slot >= kCaptureSlot) return chain;
+    if (uses[0].slot >= kCaptureSlot || taken[static_cast<size_t>(next)]) return chain;
     const OpDef* def = ops.find(graph.node(next), graph.model);
     if (def == nullptr) return chain;
     if (def->qdq == QdqRole::quantize && uses[0].slot == 0) {
@@ -58,13 +58,13 @@ Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& fact
       chain.ends_in_quantize = true;
       return chain;
     }
-    if (def->post_op == nullptr) return chain;
+    if (def->post_op == nullptr || anchor_def->fusion == Fusion::none) return chain;
     const auto op = def->post_op(view(graph, facts, next));
     if (!op) return chain;
     int slot = -1;
     if (op->kind == PostOp::Kind::add) {
       slot = residual_slot(graph, facts, graph.node(next), value);
-      if (slot < 0 || added) return chain;
+      if (slot < 0 || added || anchor_def->fusion != Fusion::residual) return chain;
       added = true;
     } else if (uses[0].slot != 0) {
       return chain;

@@ -17,11 +17,10 @@ struct Chain {
   bool ends_in_quantize = false;
 };
 
-/// The longest chain behind `anchor`: each link's value has one reader, is no graph output and is
-/// not in `kept`. Only ops with spatial or matrix work and simple element-wise ones are worth a
-/// chain; what a kernel really takes in is up to its lowering.
+/// The longest chain behind `anchor` that its op's record allows: each link's value has one reader,
+/// is no graph output and is not in `kept`, and no link is in another chain (`taken`, by node id).
 Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& facts, NodeId anchor,
-                    const std::set<ValueId>& kept);
+                    const std::set<ValueId>& kept, const std::vector<bool>& taken);
 
 /// The parameters of the DequantizeLinear that produces this value, and the codes it reads;
 /// nothing where there is none with constant parameters for 2- to 16-bit codes.

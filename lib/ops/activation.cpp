@@ -132,6 +132,7 @@ OpDef unary(const char* type, int since, std::vector<Tensor> (*reference)(const 
           .reference = reference,
           .tolerance = tolerance,
           .taste = LayoutTaste::any,
+          .fusion = Fusion::unary,
           .lower = lower_unary<post_op>,
           .post_op = post_op};
 }

@@ -122,6 +122,7 @@ void register_convolution(OpRegistry& ops) {
            .reference = conv_reference,
            .tolerance = kAccumulated,
            .taste = LayoutTaste::channels_last,
+           .fusion = Fusion::residual,
            .lower = lower_conv,
            .quant = {.behaviour = Behaviour::compute,
                      .inputs = {{OperandRole::activation},

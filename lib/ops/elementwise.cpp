@@ -122,6 +122,7 @@ OpDef binary(const char* type, Behaviour behaviour) {
             .reference = binary_reference<op>,
             .tolerance = kExact,
             .taste = LayoutTaste::any,
+            .fusion = Fusion::unary,
             .lower = lower_binary<op>};
   if (behaviour == Behaviour::compute) {
     def.quant = {.behaviour = behaviour, .inputs = {{OperandRole::activation}}};

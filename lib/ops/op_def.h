@@ -174,6 +174,13 @@ enum class LayoutTaste {
   channels_last,  ///< wants channels_last and makes it
 };
 
+/// What the op's kernels can take in behind them (the lowering has the last word).
+enum class Fusion {
+  none,      ///< at most a QuantizeLinear
+  unary,     ///< post-ops of one operand
+  residual,  ///< also the addition of another tensor
+};
+
 class GradContext;  // train/ defines it; gradients are emitted as nodes
 
 /// All that qtool knows of an op, in one place. A member left at its default means that the op
@@ -187,6 +194,7 @@ struct OpDef {
   std::vector<Tensor> (*reference)(const ReferenceCall&) = nullptr;  ///< required: plain loops, the oracle
   Tolerance tolerance = kExact;
   LayoutTaste taste = LayoutTaste::plain;
+  Fusion fusion = Fusion::none;
   Lowering (*lower)(const LowerContext&) = nullptr;              ///< null: runs as reference
   std::optional<PostOp> (*post_op)(const NodeView&) = nullptr;   ///< what a producer can take in
   void (*gradient)(GradContext&) = nullptr;                      ///< null: not differentiable

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <vector>
+
+#include "command.h"
+#include "support/error.h"
+#include "support/parallel.h"
+#include "support/text.h"
+
+namespace qtool {
+
+namespace {
+
+constexpr std::array kCommands{
+    Command{"inspect", "what is in a model, what can be quantized, what not and why", declare_inspect},
+    Command{"calibrate", "run data through a model and record the ranges of its tensors", declare_calibrate},
+    Command{"ptq", "quantize a model after training", declare_ptq},
+    Command{"eval", "accuracy of a model on labelled data", declare_eval},
+    Command{"bench", "latency and memory of a model", declare_bench},
+    Command{"report", "size, latency and accuracy of models side by side; gates for CI", declare_report},
+};
+
+/// libgomp reads its waiting policy before main. Its own default, spinning for long, costs a
+/// hundredfold where other processes compete for the cores, and sleeping at once costs on an idle
+/// machine; so the program starts itself again with a short spin, unless the user chose.
+void choose_waiting_policy(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "2000", 1);
+  execv("/proc/self/exe", argv);  // on failure the default policy is merely slower
+}
+
+void list_commands_on_a_wrong_one(int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (argv[1] == std::string_view(command.name)) return;
+    names.emplace_back(command.name);
+  }
+  std::string advice = did_you_mean(argv[1], names);
+  if (advice.empty()) advice = "The commands are " + join(names, ", ") + '.';
+  throw usage_error("no command \"" + std::string(argv[1]) + '"', advice);
+}
+
+int run(int argc, char** argv) {
+  list_commands_on_a_wrong_one(argc, argv);
+  CLI::App app("Quantizes trained ONNX models and proves the result.", "qtool");
+  app.set_version_flag("--version", version_text());
+  app.require_subcommand(1);
+  app.footer("qtool COMMAND --help explains a command. Exit codes: 0 ok, 1 bad input or unsupported,\n"
+             "2 usage, 3 a gate failed, 70 a bug in qtool.");
+  Globals globals;
+  std::function<int()> action;
+  std::vector<std::function<int()>> actions;
+  actions.reserve(kCommands.size());
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    actions.push_back(command.declare(*sub, globals));
+    sub->add_flag("--json", globals.json, "machine-readable result on stdout");
+    sub->add_flag("-q,--quiet", globals.quiet, "no progress, no warnings");
+    sub->add_flag("-v", globals.verbosity, "say more; twice: everything");
+    sub->add_option("--threads", globals.threads, "threads to compute with; 0: one per core")
+        ->check(CLI::Range(0, 1024));
+    sub->final_callback([&globals, &action, &chosen = actions.back()] {
+      set_thread_count(globals.threads);
+      action = chosen;
+    });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& failure) {
+    return app.exit(failure) == 0 ? 0 : 2;
+  }
+  return action();
+}
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+LogLevel Globals::log_level() const {
+  if (quiet) return LogLevel::quiet;
+  return verbosity == 0 ? LogLevel::warn : verbosity == 1 ? LogLevel::info : LogLevel::debug;
+}
+
+}  // namespace qtool
+
+int main(int argc, char** argv) {
+  qtool::choose_waiting_policy(argv);
+  try {
+    const int code = qtool::run(argc, argv);
+    // A result that could not be written (a full disk behind a pipe) is no success.
+    if (std::fflush(stdout) != 0) throw qtool::input_error("cannot write to standard output");
+    return code;
+  } catch (const qtool::Error& error) {
+    std::fprintf(stderr, "qtool: error: %s\n", error.what());
+    return qtool::exit_code(error.kind());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "qtool: error: out of memory\n  Use a smaller batch.\n");
+    return 1;
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "qtool: error: %s\n  This is a bug in qtool: please report it.\n", failure.what());
+    return 70;
+  }
+}

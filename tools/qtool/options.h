@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command.h"
+#include "data/batch.h"
+#include "data/open.h"
+#include "exec/runner.h"
+#include "ir/graph.h"
+#include "report/records.h"
+
+namespace qtool {
+
+// Groups of flags that several commands share, and what follows from them.
+
+/// A model file as loaded, with what a report says of it.
+struct LoadedModel {
+  std::filesystem::path path;
+  Graph graph;  ///< as in the file
+  ModelFile file;
+};
+LoadedModel open_model(const std::filesystem::path& path);
+
+/// The model made ready for computing: constants lifted and folded, batch norms folded.
+std::shared_ptr<const Graph> prepared(const LoadedModel& model, Log& log);
+
+struct DataOptions {
+  std::string data;
+  std::string preprocess = "none";
+  std::string labels;
+  std::string split;
+  std::optional<size_t> samples;
+  std::optional<size_t> batch;
+
+  void declare(CLI::App& app, bool required, const char* what);
+  bool given() const { return !data.empty(); }
+
+  struct Opened {
+    std::unique_ptr<Dataset> dataset;
+    Order order;
+    Preprocessing preprocessing;
+    Json provenance;
+  };
+  Opened open() const;
+};
+
+struct RunnerOptions {
+  std::string runner = "onednn";
+  std::string ort_library;
+
+  void declare(CLI::App& app);
+  std::unique_ptr<Runner> open(const LoadedModel& model, const Globals& globals, Log& log) const;
+};
+
+/// The batch size to use: what was asked, or what the model fixes, or `otherwise`. Errors (usage):
+/// asked for another than the model fixes.
+size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked, size_t otherwise);
+
+/// A batch as feeds for a model: names matched (a single array goes to a single input whatever its
+/// name), 8-bit pixels widened where the model wants floats. Errors (input): names, types or shapes
+/// that do not fit, with both sides.
+TensorMap feeds(Batch& batch, std::span<const RunnerValue> inputs);
+
+/// Every --threads 0 resolved.
+int threads_used();
+
+/// Refuses to write over an input. Errors (usage).
+void check_output(const std::filesystem::path& output, const std::vector<std::filesystem::path>& inputs);
+
+}  // namespace qtool
