@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "calib/calibrate.h"
+#include "options.h"
+#include "quant/planner.h"
+
+namespace qtool {
+
+/// What is wished of a quantization: flags, over a recipe file, over the target's defaults.
+struct PlanOptions {
+  std::string target = "ort-cpu";
+  std::string recipe_file;
+  std::string activations;
+  std::string weights;
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  bool per_tensor = false;
+  bool allow_quantized = false;
+
+  void declare_target(CLI::App& app);
+  void declare(CLI::App& app);
+  Recipe recipe() const;
+};
+
+/// The model ready to be calibrated and quantized: prepared, at an opset the target can use.
+Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log);
+
+/// Runs the data through the model and gives the table, bound to the model's hash.
+CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data, const PlanOptions& plan,
+                                 NonFinite non_finite, const Globals& globals, Log& log);
+
+}  // namespace qtool

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+
+#include "evaluate.h"
+#include "exec/session.h"
+#include "kernels/onednn/primitives.h"
+#include "measure.h"
+#include "report/gates.h"
+#include "report/model_facts.h"
+#include "report/table.h"
+#include "support/file.h"
+#include "support/text.h"
+
+namespace qtool {
+
+namespace {
+
+struct ReportFlags {
+  std::string reference;
+  std::vector<std::string> candidates;
+  DataOptions data;
+  RunnerOptions runner;
+  std::vector<std::string> gates;
+  std::string gate_file;
+  std::string json_file;
+  std::string markdown_file;
+  size_t bench_batch = 1;
+  size_t runs = 50;
+  bool no_bench = false;
+};
+
+constexpr size_t kBatch = 32;
+
+/// One of the models side by side while it is measured.
+struct Subject {
+  LoadedModel model;
+  std::unique_ptr<Runner> runner;
+  ClassificationMetrics accuracy;
+  std::map<std::string, FidelityMetrics> fidelity;  ///< by output, against the float model
+};
+
+ReportedModel describe(const Subject& subject) {
+  ReportedModel result;
+  const ModelFacts facts = model_facts(subject.model.graph);
+  result.file = subject.model.file.file;
+  result.sha256 = subject.model.file.sha256;
+  result.file_bytes = subject.model.file.bytes;
+  result.parameters = facts.parameters;
+  result.weight_bytes = facts.weight_bytes;
+  return result;
+}
+
+/// Every batch goes through all models, so that no outputs have to be kept.
+void measure_outputs(std::vector<Subject>& subjects, const ReportFlags& flags, const Globals& globals,
+                     ReportRecord& record) {
+  const auto data = flags.data.open();
+  const size_t batch = batch_size(subjects[0].runner->inputs(), flags.data.batch, kBatch);
+  const bool labelled = data.dataset->labelled();
+  bool classes = true;
+  Progress progress("report", "samples", data.order.size(), globals.progress());
+  Loader loader(*data.dataset, data.order, {.batch_size = batch});
+  while (auto next = loader.next()) {
+    const TensorMap inputs = feeds(*next, subjects[0].runner->inputs());
+    const TensorMap expected = subjects[0].runner->run(inputs);
+    for (size_t i = 0; i < subjects.size(); ++i) {
+      Subject& subject = subjects[i];
+      within_frame([&] { return subject.model.path.string(); }, [&] {
+        TensorMap own;
+        if (i > 0) own = subject.runner->run(inputs);
+        const TensorMap& outputs = i > 0 ? own : expected;
+        const Tensor* scores = class_scores(outputs, *subject.runner);
+        classes = classes && scores != nullptr;
+        if (labelled && classes) subject.accuracy.add(*scores, next->labels, next->ids);
+        if (i == 0) return;
+        for (const auto& [name, reference] : expected) {
+          const auto found = own.find(name);
+          if (found == own.end()) throw input_error("it has no output \"" + name + "\" as the float model has");
+          subject.fidelity[name].add(reference, found->second);
+        }
+      });
+    }
+    progress.advance(next->size);
+  }
+  record.samples = data.order.size();
+  record.data = data.provenance;
+  if (!labelled || !classes) return;
+  record.reference.metrics = subjects[0].accuracy.accuracy();
+  for (size_t i = 1; i < subjects.size(); ++i) {
+    record.candidates[i - 1].model.metrics = subjects[i].accuracy.accuracy();
+    record.candidates[i - 1].delta.outcome = compare_outcomes(subjects[0].accuracy, subjects[i].accuracy);
+  }
+}
+
+void add_fidelity(const std::vector<Subject>& subjects, ReportRecord& record) {
+  for (size_t i = 1; i < subjects.size(); ++i) {
+    for (const auto& [name, metrics] : subjects[i].fidelity) {
+      record.candidates[i - 1].outputs.push_back({name, metrics.result()});
+    }
+  }
+}
+
+void measure_speed(std::vector<Subject>& subjects, const ReportFlags& flags, ReportRecord& record) {
+  const size_t batch = batch_size(subjects[0].runner->inputs(), std::nullopt, flags.bench_batch);
+  const TensorMap inputs = timing_feeds(subjects[0].runner->inputs(), batch);
+  std::vector<std::function<void()>> jobs;
+  for (Subject& subject : subjects) jobs.emplace_back([&] { subject.runner->run(inputs); });
+  const auto times = time_interleaved(jobs, {5, flags.runs, 0.5});
+  record.bench = BenchConditions{threads_used(), static_cast<int64_t>(batch), flags.runner.runner, times[0].size()};
+  for (size_t i = 0; i < subjects.size(); ++i) {
+    ReportedModel& model = i == 0 ? record.reference : record.candidates[i - 1].model;
+    model.latency_ms = summarize_latency(times[i]);
+    model.throughput = throughput(batch, times[i]);
+    if (flags.runner.runner == "onednn") {
+      model.peak_rss_bytes = peak_rss_alone(subjects[i].model.path, batch, threads_used());
+    }
+  }
+}
+
+/// Nodes with work in them that the executor does not run on codes, and why.
+std::vector<KeptFloat> kept_float(const Subject& subject, Log& log) {
+  std::vector<KeptFloat> result;
+  const auto graph = prepared(subject.model, log);
+  SessionOptions options;
+  for (const auto& [name, tensor] : timing_feeds(subject.runner->inputs(), 1)) {
+    options.input_shapes.emplace(name, tensor.shape());
+  }
+  const Session session(*graph, builtin_ops(), options);
+  for (const StepInfo& step : session.steps()) {
+    if (step.macs == 0 || step.integer) continue;
+    result.push_back({step.name, step.op, step.fallback.empty() ? "no Q/DQ around it" : step.fallback});
+  }
+  return result;
+}
+
+std::vector<Gate> gates_of(const ReportFlags& flags) {
+  std::vector<Gate> gates;
+  if (!flags.gate_file.empty()) gates = read_gates(flags.gate_file);
+  for (const std::string& text : flags.gates) gates.push_back(parse_gate(text));
+  return gates;
+}
+
+int report(const ReportFlags& flags, const Globals& globals) {
+  const std::vector<Gate> gates = gates_of(flags);  // before any work: a typing error costs nothing
+  Log log(globals.log_level());
+  std::vector<std::string> paths{flags.reference};
+  paths.insert(paths.end(), flags.candidates.begin(), flags.candidates.end());
+  for (const std::string& output : {flags.json_file, flags.markdown_file}) {
+    if (!output.empty()) check_output(output, {paths.begin(), paths.end()});
+  }
+  std::vector<Subject> subjects;
+  for (const std::string& path : paths) {
+    Subject subject;
+    subject.model = open_model(path);
+    subject.runner = flags.runner.open(subject.model, globals, log);
+    subjects.push_back(std::move(subject));
+  }
+  ReportRecord record;
+  record.reference = describe(subjects[0]);
+  for (size_t i = 1; i < subjects.size(); ++i) {
+    record.candidates.emplace_back();
+    record.candidates.back().model = describe(subjects[i]);
+    record.candidates.back().kept_float = kept_float(subjects[i], log);
+  }
+  if (flags.data.given()) {
+    measure_outputs(subjects, flags, globals, record);
+    add_fidelity(subjects, record);
+  }
+  if (!flags.no_bench) measure_speed(subjects, flags, record);
+  fill_deltas(record);
+  record.gates = evaluate(gates, record);
+  record.provenance.versions = {{"qtool", version_text().substr(6, version_text().find('\n') - 6)},
+                                {"oneDNN", onednn::version() + " " + onednn::instruction_set()}};
+  record.provenance.cpu = cpu_name();
+  record.provenance.options = {{"preprocess", flags.data.preprocess}, {"runner", flags.runner.runner}};
+  if (!flags.json_file.empty()) write_json(flags.json_file, to_json(record));
+  if (!flags.markdown_file.empty()) write_file(flags.markdown_file, markdown_report(record));
+  std::fputs((globals.json ? to_text(to_json(record)) : terminal_report(record)).c_str(), stdout);
+  return all_passed(record.gates) ? 0 : 3;
+}
+
+}  // namespace
+
+std::function<int()> declare_report(CLI::App& app, const Globals& globals) {
+  auto flags = std::make_shared<ReportFlags>();
+  app.add_option("FLOAT", flags->reference, "the float model")->required();
+  app.add_option("MODEL", flags->candidates, "one or more quantized models")->required();
+  flags->data.declare(app, false, "samples to compare on; with labels: accuracy, without: outputs only");
+  flags->runner.declare(app);
+  std::string names = "a condition every candidate must meet, else exit code 3; repeatable. NAME OP NUMBER, such as 'top1_drop<=1.0'. Names:";
+  for (const GateName& gate : gate_names()) names += "\n  " + std::string(gate.name) + ": " + std::string(gate.meaning);
+  app.add_option("--gate", flags->gates, names);
+  app.add_option("--gates", flags->gate_file, "a file with one gate a line");
+  app.add_option("--json-file", flags->json_file, "also write the report as JSON");
+  app.add_option("--markdown", flags->markdown_file, "also write it as Markdown, for a pull request");
+  app.add_option("--bench-batch", flags->bench_batch, "batch size of the latency measurement")->capture_default_str();
+  app.add_option("--runs", flags->runs, "measured runs at least")->check(CLI::Range(1, 1000000))->capture_default_str();
+  app.add_flag("--no-bench", flags->no_bench, "leave out latency and memory");
+  app.footer("Example: qtool report model.onnx model.int8.onnx --data test/ --preprocess imagenet --gate 'top1_drop<=1'");
+  return [flags, &globals] { return report(*flags, globals); };
+}
+
+}  // namespace qtool
