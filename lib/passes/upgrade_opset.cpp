@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // before: a model that imports ai.onnx 7 to `opset` - 1
 // after:  one that imports `opset`, with the nodes whose form changed rewritten (opset_rules.cpp)
-// when:   the model is older; one that is new enough is not touched. Functions and subgraphs are
-//         not rewritten: a node in a subgraph that would have to be is refused.
+// when:   the model is older; one that is new enough is not touched, unless its IR is older than 4,
+//         which has no constants that are not inputs. Functions and subgraphs are not rewritten: a
+//         node in a subgraph that would have to be is refused.
 // maths:  none: the rewritten nodes compute the same
 #include <fmt/format.h>
 
@@ -61,7 +62,10 @@ class UpgradeOpset final : public Pass {
 
   int run(Graph& graph, const PassContext& context) const override {
     const int64_t from = graph.model.opset();
-    if (from >= to_) return 0;
+    if (from >= to_) {
+      if (graph.model.ir_version < 4) raise_ir_version(graph);
+      return 0;
+    }
     if (from < kOldestOpset) {
       throw unsupported_error(fmt::format("the model imports opset {}; {} is the oldest that can be upgraded",
                                           from, kOldestOpset),
@@ -99,7 +103,7 @@ class UpgradeOpset final : public Pass {
   /// Before IR 4 initializers had to be listed as inputs; from then on that makes them defaults,
   /// which a caller may override.
   void raise_ir_version(Graph& graph) const {
-    const int64_t wanted = ir_version_of(to_);
+    const int64_t wanted = ir_version_of(graph.model.opset());
     if (graph.model.ir_version >= wanted) return;
     if (graph.model.ir_version < 4) {
       const std::vector<ValueId> inputs(graph.inputs().begin(), graph.inputs().end());

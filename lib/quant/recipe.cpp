@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quant/recipe.h"
+
+#include <algorithm>
+#include <functional>
+#include <regex>
+
+#include "data/yaml.h"
+#include "quant/names.h"
+#include "support/file.h"
+#include "support/text.h"
+
+namespace qtool {
+
+namespace {
+
+using Matches = std::function<bool(const std::string& name, const std::string& op)>;
+
+Matches compile(const std::string& pattern) {
+  if (pattern.size() < 2 || !pattern.starts_with('/') || !pattern.ends_with('/')) {
+    return [&pattern](const std::string& name, const std::string& op) {
+      return name == pattern || op == pattern;
+    };
+  }
+  try {
+    // __polynomial: no exponential time, whatever the expression.
+    const std::regex expression(pattern.substr(1, pattern.size() - 2),
+                                std::regex::ECMAScript | std::regex_constants::__polynomial);
+    return [expression](const std::string& name, const std::string&) {
+      return std::regex_match(name, expression);
+    };
+  } catch (const std::regex_error&) {
+    throw usage_error("not a regular expression: " + pattern,
+                      "It is in ECMAScript's syntax, without back references.");
+  }
+}
+
+/// Marks the nodes that each pattern matches with the first pattern that does.
+std::vector<std::string> matched(const Graph& graph, std::span<const std::string> patterns,
+                                 std::string_view flag) {
+  std::vector<std::string> by(graph.node_id_bound());
+  for (const std::string& pattern : patterns) {
+    const Matches matches = compile(pattern);
+    bool any = false;
+    std::vector<std::string> candidates;
+    for (const NodeId id : graph.nodes()) {
+      const std::string name = own_name(graph, id);
+      const std::string op = to_string(graph.node(id).op);
+      candidates.push_back(name);
+      candidates.push_back(op);
+      if (!matches(name, op)) continue;
+      any = true;
+      if (std::string& mark = by[static_cast<size_t>(id)]; mark.empty()) mark = pattern;
+    }
+    if (any) continue;
+    const std::string near = did_you_mean(pattern, candidates);
+    throw usage_error(std::string(flag) + " \"" + pattern + "\" matches no node",
+                      "It takes a node's name, an op type, or /a regular expression/ for names." + near);
+  }
+  return by;
+}
+
+std::vector<std::string> text_list(const Json& json, const char* key) {
+  if (json.at(key).is_string()) return {json.at(key).get<std::string>()};
+  return member<std::vector<std::string>>(json, key);
+}
+
+}  // namespace
+
+std::string to_string(WeightMethod method) { return method == WeightMethod::minmax ? "minmax" : "mse"; }
+
+WeightMethod parse_weight_method(const std::string& text) {
+  if (text == "minmax") return WeightMethod::minmax;
+  if (text == "mse") return WeightMethod::mse;
+  throw usage_error("there is no weight method \"" + text + '"', "It is minmax or mse.");
+}
+
+std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe) {
+  const auto excluded = matched(graph, recipe.exclude, "--exclude");
+  const auto included = matched(graph, recipe.include, "--include");
+  std::vector<std::string> reasons(graph.node_id_bound());
+  for (size_t i = 0; i < reasons.size(); ++i) {
+    if (!excluded[i].empty()) {
+      reasons[i] = "excluded by \"" + excluded[i] + '"';
+    } else if (!recipe.include.empty() && included[i].empty()) {
+      reasons[i] = "not included";
+    }
+  }
+  return reasons;
+}
+
+Recipe parse_recipe(const std::string& yaml) {
+  const Json json = parse_yaml(yaml);
+  check_schema(json, "qtool.recipe/1");
+  Recipe recipe;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "schema") continue;
+    try {
+      if (key == "activations") {
+        recipe.activation_method = parse_range_method(member<std::string>(json, key));
+      } else if (key == "weights") {
+        recipe.weight_method = parse_weight_method(member<std::string>(json, key));
+      } else if (key == "per_channel") {
+        recipe.per_tensor_weights = !member<bool>(json, key);
+      } else if (key == "include") {
+        recipe.include = text_list(json, "include");
+      } else if (key == "exclude") {
+        recipe.exclude = text_list(json, "exclude");
+      } else if (key == "allow_quantized") {
+        recipe.allow_quantized = member<bool>(json, key);
+      } else {
+        const std::vector<std::string> keys{"activations", "allow_quantized", "exclude",
+                                            "include", "per_channel", "weights"};
+        throw input_error("a recipe has no key \"" + key + '"',
+                          "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));
+      }
+    } catch (const Error& error) {
+      // A bad word is a usage error on the command line; in a file it is the file that is wrong.
+      throw input_error(error.message(), error.advice()).within("key \"" + key + '"');
+    }
+  }
+  return recipe;
+}
+
+Recipe load_recipe(const std::string& path) {
+  return within_frame([&] { return path; }, [&] { return parse_recipe(read_file(path, 1 << 20)); });
+}
+
+}  // namespace qtool

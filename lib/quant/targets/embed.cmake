@@ -1,0 +1,11 @@
+# Writes OUTPUT, a C++ source with the text of each target file of INPUTS (";"-separated).
+set(text "// Made by targets/embed.cmake.\n#include \"quant/target.h\"\n\nnamespace qtool {\n\n")
+string(APPEND text "const std::map<std::string, std::string_view>& builtin_targets() {\n")
+string(APPEND text "  static const std::map<std::string, std::string_view> targets = {\n")
+foreach(file ${INPUTS})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} yaml)
+  string(APPEND text "      {\"${name}\", R\"yaml(${yaml})yaml\"},\n")
+endforeach()
+string(APPEND text "  };\n  return targets;\n}\n\n}  // namespace qtool\n")
+file(WRITE ${OUTPUT} "${text}")
