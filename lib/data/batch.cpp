@@ -24,9 +24,11 @@ Order shuffled(size_t count, uint64_t seed, uint64_t epoch) {
   return order;
 }
 
-Subset::Subset(std::shared_ptr<const Dataset> all, Order chosen) : all_(std::move(all)), chosen_(std::move(chosen)) {
+Subset::Subset(std::shared_ptr<const Dataset> all, Order chosen)
+    : all_(std::move(all)), chosen_(std::move(chosen)) {
   for (const size_t index : chosen_) {
-    QTOOL_CHECK(index < all_->size(), "sample " + std::to_string(index) + " of " + std::to_string(all_->size()));
+    QTOOL_CHECK(index < all_->size(),
+                "sample " + std::to_string(index) + " of " + std::to_string(all_->size()));
   }
 }
 
@@ -51,12 +53,16 @@ Json Subset::provenance() const {
 
 namespace {
 
-[[noreturn]] void unlike(const std::string& first, const std::string& other, const std::string& how) {
-  throw input_error(fmt::format("the samples {} and {} cannot be in one batch: {}", first, other, how),
-                    "Let the preprocessing give all the same size, or use batches of one sample.");
+[[noreturn]] void unlike(const std::string& first, const std::string& other,
+                         const std::string& how) {
+  throw input_error(
+      fmt::format("the samples {} and {} cannot be in one batch: {}", first, other, how),
+      "Let the preprocessing give all the same size, or use batches of one sample.");
 }
 
-std::string described(const Tensor& tensor) { return std::string(name(tensor.dtype())) + to_string(tensor.shape()); }
+std::string described(const Tensor& tensor) {
+  return std::string(name(tensor.dtype())) + to_string(tensor.shape());
+}
 
 /// Makes room for `count` samples like the first.
 void start(Batch& batch, const Sample& sample, size_t count) {
@@ -69,19 +75,25 @@ void start(Batch& batch, const Sample& sample, size_t count) {
 
 void append(Batch& batch, Sample sample, size_t place, const std::optional<int64_t>& first_label) {
   const std::string& first = place == 0 ? sample.id : batch.ids.front();
-  if (sample.inputs.size() != batch.inputs.size()) unlike(first, sample.id, "they have different inputs");
-  if (sample.label.has_value() != first_label.has_value()) unlike(first, sample.id, "one of them has no label");
+  if (sample.inputs.size() != batch.inputs.size())
+    unlike(first, sample.id, "they have different inputs");
+  if (sample.label.has_value() != first_label.has_value())
+    unlike(first, sample.id, "one of them has no label");
   for (const auto& [key, tensor] : sample.inputs) {
     const auto found = batch.inputs.find(key);
-    if (found == batch.inputs.end()) unlike(first, sample.id, "only one has the input \"" + key + '"');
+    if (found == batch.inputs.end())
+      unlike(first, sample.id, "only one has the input \"" + key + '"');
     Tensor& all = found->second;
-    const bool alike = all.dtype() == tensor.dtype() &&
-                       std::equal(all.shape().begin() + 1, all.shape().end(), tensor.shape().begin(), tensor.shape().end());
+    const bool alike =
+        all.dtype() == tensor.dtype() && std::equal(all.shape().begin() + 1, all.shape().end(),
+                                                    tensor.shape().begin(), tensor.shape().end());
     if (!alike) {
-      const std::string wanted = std::string(name(all.dtype())) + to_string(Shape(all.shape().begin() + 1, all.shape().end()));
+      const std::string wanted = std::string(name(all.dtype())) +
+                                 to_string(Shape(all.shape().begin() + 1, all.shape().end()));
       unlike(first, sample.id, wanted + " and " + described(tensor));
     }
-    if (tensor.bytes() > 0) std::memcpy(all.raw() + place * tensor.bytes(), tensor.raw(), tensor.bytes());
+    if (tensor.bytes() > 0)
+      std::memcpy(all.raw() + place * tensor.bytes(), tensor.raw(), tensor.bytes());
   }
   if (sample.label) batch.labels.push_back(*sample.label);
   batch.ids.push_back(std::move(sample.id));

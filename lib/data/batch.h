@@ -43,7 +43,7 @@ struct Batch {
   TensorMap inputs;             ///< [size, ...] each
   std::vector<int64_t> labels;  ///< empty where the samples have none
   std::vector<std::string> ids;
-  size_t first = 0;             ///< place of its first sample in the order
+  size_t first = 0;  ///< place of its first sample in the order
   size_t size = 0;
 };
 
@@ -57,8 +57,8 @@ class Loader {
  public:
   struct Options {
     size_t batch_size = 32;
-    int workers = 1;   ///< 0: next() makes each batch itself
-    size_t ahead = 2;  ///< batches that may wait
+    int workers = 1;         ///< 0: next() makes each batch itself
+    size_t ahead = 2;        ///< batches that may wait
     bool drop_last = false;  ///< leave out a last batch that is not full
   };
 

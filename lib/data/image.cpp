@@ -23,7 +23,8 @@ bool begins_with(std::span<const std::byte> bytes, std::string_view magic) {
 
 Image make_image(int64_t height, int64_t width) {
   if (height <= 0 || width <= 0 || height > kMaxPixels / width) {
-    throw input_error(fmt::format("it has {}x{} pixels; 1 to {} in all can be read", width, height, kMaxPixels));
+    throw input_error(
+        fmt::format("it has {}x{} pixels; 1 to {} in all can be read", width, height, kMaxPixels));
   }
   return {static_cast<int>(height), static_cast<int>(width),
           std::vector<uint8_t>(static_cast<size_t>(height * width * 3))};
@@ -41,12 +42,16 @@ Image read_image(const std::filesystem::path& path) {
   return within_frame([&] { return path.string(); }, [&] { return decode_image(file.bytes()); });
 }
 
-bool has_image_extension(const std::filesystem::path& path) {
+std::string lower_extension(const std::filesystem::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension;
+}
+
+bool has_image_extension(const std::filesystem::path& path) {
   static constexpr std::array<std::string_view, 5> kKnown{".jpg", ".jpeg", ".jpe", ".jfif", ".png"};
-  return std::find(kKnown.begin(), kKnown.end(), extension) != kKnown.end();
+  return std::find(kKnown.begin(), kKnown.end(), lower_extension(path)) != kKnown.end();
 }
 
 }  // namespace qtool

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <string_view>
+#include <string>
 #include <vector>
 
 namespace qtool {
@@ -17,17 +17,22 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
-/// No image is decoded that has more pixels.
+/// No image is decoded that has more pixels, or a side that is longer.
 inline constexpr int64_t kMaxPixels = 100'000'000;
+inline constexpr int kMaxImageSide = 65535;
 
 /// Decodes a JPEG or PNG to the pixels that Pillow's convert("RGB") gives: JPEG with the accurate
 /// integer transform and smooth chroma; gray, palette, CMYK (as Adobe stores it, inverted) become
 /// RGB; alpha is dropped; of 16 bits the upper 8 stay. EXIF orientation and colour profiles are not
-/// applied. Errors (input): neither format, truncated, corrupt, too large; the message has no file name.
+/// applied. Errors (input): neither format, truncated, corrupt, too large; the message has no file
+/// name.
 Image decode_image(std::span<const std::byte> bytes);
 
 /// The same for a file, which errors name.
 Image read_image(const std::filesystem::path& path);
+
+/// ".jpg" of "A.JPG".
+std::string lower_extension(const std::filesystem::path& path);
 
 /// By the file's extension: one that decode_image can read.
 bool has_image_extension(const std::filesystem::path& path);

@@ -70,7 +70,8 @@ bool read_header(Decoder& decoder, std::span<const std::byte> bytes) {
 }
 
 /// Rows of 3 bytes a pixel go to `pixels`; rows of 4 go through `row`.
-bool read_rows(Decoder& decoder, uint8_t* pixels, uint8_t* row, void (*convert)(const uint8_t*, uint8_t*, size_t)) {
+bool read_rows(Decoder& decoder, uint8_t* pixels, uint8_t* row,
+               void (*convert)(const uint8_t*, uint8_t*, size_t)) {
   if (setjmp(decoder.escape) != 0) return false;
   jpeg_start_decompress(&decoder.info);
   const size_t width = decoder.info.output_width;
@@ -117,7 +118,8 @@ Image decode_jpeg(std::span<const std::byte> bytes) {
   Image image = make_image(decoder.info.image_height, decoder.info.image_width);
   const bool cmyk = decoder.info.out_color_space == JCS_CMYK;
   std::vector<uint8_t> row(cmyk ? static_cast<size_t>(image.width) * 4 : 0);
-  if (!read_rows(decoder, image.pixels.data(), row.data(), cmyk ? from_inverted_cmyk : nullptr)) throw fail();
+  if (!read_rows(decoder, image.pixels.data(), row.data(), cmyk ? from_inverted_cmyk : nullptr))
+    throw fail();
   return image;
 }
 

@@ -18,7 +18,8 @@ class Interruptible : public Dataset {
  public:
   struct Stopped {};
 
-  Interruptible(const Dataset& dataset, const std::atomic<bool>& stop) : dataset_(dataset), stop_(stop) {}
+  Interruptible(const Dataset& dataset, const std::atomic<bool>& stop)
+      : dataset_(dataset), stop_(stop) {}
   size_t size() const override { return dataset_.size(); }
   bool labelled() const override { return dataset_.labelled(); }
   Json provenance() const override { return dataset_.provenance(); }
@@ -102,7 +103,8 @@ class Loader::Queue {
   void work() {
     std::unique_lock lock(mutex_);
     while (true) {
-      wanted_.wait(lock, [&] { return stop_ || claimed_ == batches_ || claimed_ < taken_ + window_; });
+      wanted_.wait(lock,
+                   [&] { return stop_ || claimed_ == batches_ || claimed_ < taken_ + window_; });
       if (stop_ || claimed_ == batches_) return;
       const size_t number = claimed_++;
       lock.unlock();

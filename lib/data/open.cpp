@@ -18,7 +18,8 @@ std::unique_ptr<Dataset> open_file(const DataSpec& spec) {
   if (extension == ".bin") return open_cifar({spec.path}, spec);
   if (extension == ".csv") return open_labelled_images(spec.path, spec);
   throw input_error(spec.path.string() + " is no data set that qtool reads",
-                    "These are .npz, .npy, CIFAR's .bin, a table .csv of images and labels, and folders of images.");
+                    "These are .npz, .npy, CIFAR's .bin, a table .csv of images and labels, and "
+                    "folders of images.");
 }
 
 std::unique_ptr<Dataset> open_folder(const DataSpec& spec) {
@@ -32,9 +33,11 @@ std::unique_ptr<Dataset> open_folder(const DataSpec& spec) {
   const std::vector<fs::path> cifar = find_cifar(spec.path, spec.split);
   if (!cifar.empty()) return open_cifar(cifar, spec);
   if (!spec.split.empty()) {
-    throw usage_error(spec.path.string() + " has no split \"" + spec.split + '"', "A split is a folder of that name.");
+    throw usage_error(spec.path.string() + " has no split \"" + spec.split + '"',
+                      "A split is a folder of that name.");
   }
-  if (fs::exists(spec.path / "labels.csv")) return open_labelled_images(spec.path / "labels.csv", spec);
+  if (fs::exists(spec.path / "labels.csv"))
+    return open_labelled_images(spec.path / "labels.csv", spec);
   return open_image_folder(spec);
 }
 

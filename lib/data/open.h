@@ -14,8 +14,9 @@ namespace qtool {
 struct DataSpec {
   std::filesystem::path path;
   Preprocessing preprocessing = {};  ///< for images, CIFAR, and image-like float arrays
-  std::string labels = {};  ///< npz: the array with the labels; CIFAR-100: "fine" (default) or "coarse"
-  std::string split = {};   ///< "train", "test", ...: see below
+  std::string labels =
+      {};  ///< npz: the array with the labels; CIFAR-100: "fine" (default) or "coarse"
+  std::string split = {};  ///< "train", "test", ...: see below
 };
 
 /// Opens what lies at `path`:
@@ -25,9 +26,9 @@ struct DataSpec {
 ///   X.bin         CIFAR-10 or CIFAR-100 (binary version)
 ///   X.csv         columns file and label; the images lie beside it or in images/
 ///   a folder with labels.csv                as X.csv
-///   a folder with data_batch_*.bin or train.bin (split "train"), test_batch.bin or test.bin ("test")
-///   a folder of folders of images           one a class, labelled in the order of their names
-///   a folder of images                      without labels
+///   a folder with data_batch_*.bin or train.bin (split "train"), test_batch.bin or test.bin
+///   ("test") a folder of folders of images           one a class, labelled in the order of their
+///   names a folder of images                      without labels
 /// If `split` names a folder in `path`, that one is opened.
 ///
 /// Errors: (input) nothing there, no samples, label files that name what is missing, counts that

@@ -47,7 +47,7 @@ void read_bytes(png_structp png, png_bytep to, size_t count) {
 /// False when libpng gave up; the message says why.
 bool read_header(Decoder& decoder) {
   if (setjmp(png_jmpbuf(decoder.png)) != 0) return false;
-  png_set_user_limits(decoder.png, static_cast<png_uint_32>(kMaxPixels), static_cast<png_uint_32>(kMaxPixels));
+  png_set_user_limits(decoder.png, kMaxImageSide, kMaxImageSide);
   png_set_chunk_malloc_max(decoder.png, kMaxChunk);
   png_set_read_fn(decoder.png, &decoder, read_bytes);
   png_read_info(decoder.png, decoder.info);
@@ -74,7 +74,8 @@ Image decode_png(std::span<const std::byte> bytes) {
   decoder.rest = bytes;
   decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
   if (decoder.png != nullptr) decoder.info = png_create_info_struct(decoder.png);
-  if (decoder.info == nullptr) throw input_error("libpng has no memory, or is of another version than at build time");
+  if (decoder.info == nullptr)
+    throw input_error("libpng has no memory, or is of another version than at build time");
   const auto fail = [&] {
     return input_error("not a sound PNG image: " + std::string(decoder.message.data()),
                        "Replace the file or take it out of the data set.");
@@ -85,7 +86,8 @@ Image decode_png(std::span<const std::byte> bytes) {
   const auto stride = static_cast<size_t>(image.width) * 3;
   QTOOL_CHECK(png_get_rowbytes(decoder.png, decoder.info) == stride, "libpng was told to make RGB");
   std::vector<png_bytep> rows;
-  for (size_t y = 0; y < static_cast<size_t>(image.height); ++y) rows.push_back(image.pixels.data() + y * stride);
+  for (size_t y = 0; y < static_cast<size_t>(image.height); ++y)
+    rows.push_back(image.pixels.data() + y * stride);
   if (!read_rows(decoder, rows.data())) throw fail();
   return image;
 }

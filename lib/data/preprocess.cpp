@@ -13,7 +13,8 @@ namespace {
 
 void check_channels(const std::vector<double>& values, std::string_view key, size_t channels) {
   if (values.size() <= 1 || values.size() == channels) return;
-  throw input_error(fmt::format("the preprocessing's \"{}\" has {} numbers for {} channels", key, values.size(), channels),
+  throw input_error(fmt::format("the preprocessing's \"{}\" has {} numbers for {} channels", key,
+                                values.size(), channels),
                     "Give one number, or one for each channel.");
 }
 
@@ -32,7 +33,8 @@ double channel_value(const std::vector<double>& values, size_t channel, double o
 }  // namespace
 
 float Preprocessing::value(double x, size_t channel) const {
-  return static_cast<float>((x * scale - channel_value(mean, channel, 0)) / channel_value(std, channel, 1));
+  return static_cast<float>((x * scale - channel_value(mean, channel, 0)) /
+                            channel_value(std, channel, 1));
 }
 
 Tensor preprocess(const Image& original, const Preprocessing& steps) {
@@ -44,13 +46,16 @@ Tensor preprocess(const Image& original, const Preprocessing& steps) {
 
   std::array<std::array<float, 256>, 3> values{};
   for (size_t channel = 0; channel < 3; ++channel) {
-    for (size_t x = 0; x < 256; ++x) values[channel][x] = steps.value(static_cast<double>(x), channel);
+    for (size_t x = 0; x < 256; ++x)
+      values[channel][x] = steps.value(static_cast<double>(x), channel);
   }
   const bool planes = steps.layout == ImageLayout::nchw;
   const size_t pixels = static_cast<size_t>(image.height) * static_cast<size_t>(image.width);
-  Tensor tensor(DType::float32, planes ? Shape{3, image.height, image.width} : Shape{image.height, image.width, 3});
+  Tensor tensor(DType::float32,
+                planes ? Shape{3, image.height, image.width} : Shape{image.height, image.width, 3});
   for (size_t channel = 0; channel < 3; ++channel) {
-    const uint8_t* from = image.pixels.data() + (steps.color == ColorOrder::rgb ? channel : 2 - channel);
+    const uint8_t* from =
+        image.pixels.data() + (steps.color == ColorOrder::rgb ? channel : 2 - channel);
     float* to = tensor.data<float>().data() + (planes ? channel * pixels : channel);
     const size_t step = planes ? 1 : 3;
     for (size_t i = 0; i < pixels; ++i) to[i * step] = values[channel][from[i * 3]];

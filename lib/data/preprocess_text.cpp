@@ -18,7 +18,8 @@ constexpr int kMaxSide = 16384;
 constexpr uint64_t kMaxFile = 65536;
 
 [[noreturn]] void wrong(std::string_view key, const Json& value, std::string_view expected) {
-  throw input_error(fmt::format("preprocessing: \"{}\" is {}; expected {}", key, value.dump().substr(0, 80), expected));
+  throw input_error(fmt::format("preprocessing: \"{}\" is {}; expected {}", key,
+                                value.dump().substr(0, 80), expected));
 }
 
 int side(std::string_view key, const Json& value) {
@@ -40,7 +41,8 @@ Enum choice(std::string_view key, const Json& value, const std::array<std::strin
     if (value == names[i]) return static_cast<Enum>(i);
   }
   const std::string given = value.is_string() ? value.get<std::string>() : value.dump();
-  throw input_error(fmt::format("preprocessing: \"{}\" is \"{}\"; expected {}", key, given.substr(0, 80), join(names, " or ")),
+  throw input_error(fmt::format("preprocessing: \"{}\" is \"{}\"; expected {}", key,
+                                given.substr(0, 80), join(names, " or ")),
                     did_you_mean(given, names));
 }
 
@@ -90,7 +92,8 @@ double scale_from(const Json& value) {
     }
     scale = terms[1] != 0 ? terms[0] / terms[1] : 0;
   }
-  if (!std::isfinite(scale) || scale == 0) wrong("scale", value, "a number other than 0, or a fraction such as \"1/255\"");
+  if (!std::isfinite(scale) || scale == 0)
+    wrong("scale", value, "a number other than 0, or a fraction such as \"1/255\"");
   return scale;
 }
 
@@ -98,7 +101,8 @@ std::vector<double> numbers(std::string_view key, const Json& value) {
   const Json list = value.is_array() ? value : Json::array({value});
   std::vector<double> result;
   for (const Json& item : list) {
-    if (!item.is_number() || !std::isfinite(item.get<double>())) wrong(key, value, "a number or a list of numbers");
+    if (!item.is_number() || !std::isfinite(item.get<double>()))
+      wrong(key, value, "a number or a list of numbers");
     if (key == "std" && !(item.get<double>() > 0)) wrong(key, value, "numbers above 0");
     result.push_back(item.get<double>());
   }
@@ -116,8 +120,9 @@ void check_crop(const Preprocessing& steps) {
   const bool fits = exact == nullptr ? std::min(steps.crop->height, steps.crop->width) <= shorter
                                      : steps.crop->height <= height && steps.crop->width <= width;
   if (!fits) {
-    throw input_error(fmt::format("preprocessing: a crop of {}x{} pixels does not fit after resizing",
-                                  steps.crop->width, steps.crop->height));
+    throw input_error(
+        fmt::format("preprocessing: a crop of {}x{} pixels does not fit after resizing",
+                    steps.crop->width, steps.crop->height));
   }
 }
 
@@ -146,8 +151,10 @@ Json Preprocessing::to_json() const {
 }
 
 Preprocessing Preprocessing::from_json(const Json& json) {
-  static const std::vector<std::string> kKeys{"resize", "crop", "color", "layout", "scale", "mean", "std"};
-  if (!json.is_object()) throw input_error("preprocessing: expected a mapping with keys such as " + join(kKeys, ", "));
+  static const std::vector<std::string> kKeys{"resize", "crop", "color", "layout",
+                                              "scale",  "mean", "std"};
+  if (!json.is_object())
+    throw input_error("preprocessing: expected a mapping with keys such as " + join(kKeys, ", "));
   check_keys(json, "", kKeys);
   const auto given = [&](const char* key) { return json.contains(key); };
   Preprocessing steps;
@@ -169,14 +176,16 @@ Preprocessing Preprocessing::parse(std::string_view text) {
     names.push_back(preset.name);
   }
   const size_t first = text.find_first_not_of(" \t\n");
-  if (first != std::string_view::npos && text[first] == '{') return from_json(parse_yaml(std::string(text)));
+  if (first != std::string_view::npos && text[first] == '{')
+    return from_json(parse_yaml(std::string(text)));
   std::error_code ignored;
   if (std::filesystem::exists(text, ignored)) {
     return within_frame([&] { return std::string(text); },
                         [&] { return from_json(parse_yaml(read_file(text, kMaxFile))); });
   }
   const std::string advice = did_you_mean(text, names);
-  throw input_error(fmt::format("preprocessing: \"{}\" is neither a preset ({}) nor a file", text, join(names, ", ")),
+  throw input_error(fmt::format("preprocessing: \"{}\" is neither a preset ({}) nor a file", text,
+                                join(names, ", ")),
                     advice.empty() ? "A mapping can stand there too: '{scale: 1/255}'." : advice);
 }
 
@@ -194,7 +203,8 @@ std::span<const Preset> presets() {
        "shorter side 256 (bilinear), centre crop 224, RGB, NCHW, x/127.5 - 1",
        {.resize = kShorter256, .crop = k224, .scale = 1.0 / 127.5, .mean = {1}, .std = {}}},
       {"cifar10",
-       "no resizing, RGB, NCHW, (x/255 - mean)/std with ImageNet's mean and std, as CIFAR-10 models often have it",
+       "no resizing, RGB, NCHW, (x/255 - mean)/std with ImageNet's mean and std, as CIFAR-10 "
+       "models often have it",
        {.resize = {}, .crop = {}, .scale = 1.0 / 255, .mean = kMean, .std = kStd}},
   };
   return kPresets;

@@ -27,8 +27,8 @@ double filter_value(Filter filter, double x) {
 
 /// For each output of one axis, the inputs it sees and their weights.
 struct Taps {
-  int width = 0;                 ///< weights kept for each output
-  std::vector<int> first;        ///< by output
+  int width = 0;           ///< weights kept for each output
+  std::vector<int> first;  ///< by output
   std::vector<int> count;
   std::vector<int32_t> weights;  ///< [output][width], in units of 2^-22
 
@@ -56,7 +56,8 @@ Taps make_taps(int from, int to, int begin, int outputs, Filter filter) {
       exact[static_cast<size_t>(x - first)] = weight;
       sum += weight;
     }
-    int32_t* weights = taps.weights.data() + static_cast<size_t>(i) * static_cast<size_t>(taps.width);
+    int32_t* weights =
+        taps.weights.data() + static_cast<size_t>(i) * static_cast<size_t>(taps.width);
     for (int x = 0; x < end - first; ++x) {
       double weight = exact[static_cast<size_t>(x)];
       if (sum != 0) weight /= sum;
@@ -102,12 +103,14 @@ void vertical_pass(const uint8_t* from, size_t stride, const int32_t* weights, i
 }
 
 /// The columns of `window` in the rows [top, top + rows), scaled along the rows only.
-Image narrowed(const Image& image, int width, Filter filter, const Window& window, int top, int rows) {
+Image narrowed(const Image& image, int width, Filter filter, const Window& window, int top,
+               int rows) {
   const auto bytes = static_cast<size_t>(window.extent.width) * 3;
   Image result{rows, window.extent.width, std::vector<uint8_t>(static_cast<size_t>(rows) * bytes)};
   const auto source_bytes = static_cast<size_t>(image.width) * 3;
   const bool same = width == image.width;  // Pillow leaves out a pass that changes nothing
-  const Taps taps = same ? Taps{} : make_taps(image.width, width, window.left, window.extent.width, filter);
+  const Taps taps =
+      same ? Taps{} : make_taps(image.width, width, window.left, window.extent.width, filter);
   for (int y = 0; y < rows; ++y) {
     const uint8_t* from = image.pixels.data() + static_cast<size_t>(top + y) * source_bytes;
     uint8_t* to = result.pixels.data() + static_cast<size_t>(y) * bytes;
@@ -127,7 +130,8 @@ Image resize(const Image& image, Extent size, Filter filter, const Window& windo
   QTOOL_CHECK(window.top >= 0 && window.left >= 0 && window.top + height <= size.height &&
                   window.left + width <= size.width && height > 0 && width > 0,
               "a window outside of the image");
-  if (size.height == image.height) return narrowed(image, size.width, filter, window, window.top, height);
+  if (size.height == image.height)
+    return narrowed(image, size.width, filter, window, window.top, height);
   const Taps taps = make_taps(image.height, size.height, window.top, height, filter);
   const int top = taps.first.front();
   const int bottom = taps.first.back() + taps.count.back();
@@ -148,10 +152,11 @@ Extent resized_extent(const Resize& resize, Extent from) {
   if (const Extent* exact = std::get_if<Extent>(&resize.to)) return *exact;
   const int64_t shorter = std::get<ShorterSide>(resize.to).pixels;
   const bool tall = from.height > from.width;
-  const int64_t longer = shorter * std::max(from.height, from.width) / std::min(from.height, from.width);
+  const int64_t longer =
+      shorter * std::max(from.height, from.width) / std::min(from.height, from.width);
   if (longer > kMaxSide) {
-    throw input_error(fmt::format("of {}x{} pixels, it would be resized to {}x{}", from.width, from.height,
-                                  tall ? shorter : longer, tall ? longer : shorter));
+    throw input_error(fmt::format("of {}x{} pixels, it would be resized to {}x{}", from.width,
+                                  from.height, tall ? shorter : longer, tall ? longer : shorter));
   }
   const auto pixels = static_cast<int>(shorter);
   return tall ? Extent{static_cast<int>(longer), pixels} : Extent{pixels, static_cast<int>(longer)};
@@ -159,8 +164,8 @@ Extent resized_extent(const Resize& resize, Extent from) {
 
 Window centre(Extent crop, Extent from) {
   if (crop.height > from.height || crop.width > from.width) {
-    throw input_error(fmt::format("a crop of {}x{} pixels does not fit into the image's {}x{}", crop.width,
-                                  crop.height, from.width, from.height),
+    throw input_error(fmt::format("a crop of {}x{} pixels does not fit into the image's {}x{}",
+                                  crop.width, crop.height, from.width, from.height),
                       "Let the preprocessing resize it to at least the crop.");
   }
   const auto half = [](int space) { return space / 2 + (space % 4 == 3 ? 1 : 0); };

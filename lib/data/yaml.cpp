@@ -36,7 +36,9 @@ Json scalar(const YAML::Node& node) {
 }
 
 std::string place(const YAML::Mark& mark) {
-  return mark.is_null() ? "" : "line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": ";
+  return mark.is_null() ? ""
+                        : "line " + std::to_string(mark.line + 1) + ", column " +
+                              std::to_string(mark.column + 1) + ": ";
 }
 
 /// The count bounds what aliases of aliases can unfold to.
@@ -44,7 +46,8 @@ class Converter {
  public:
   Json convert(const YAML::Node& node, int depth = 0) {
     if (++nodes_ > kMaxNodes || depth > kMaxDepth) {
-      throw input_error("it has more than " + std::to_string(kMaxNodes) + " values, or nests too deeply");
+      throw input_error("it has more than " + std::to_string(kMaxNodes) +
+                        " values, or nests too deeply");
     }
     switch (node.Type()) {
       case YAML::NodeType::Scalar: return scalar(node);
@@ -56,9 +59,11 @@ class Converter {
       case YAML::NodeType::Map: {
         Json object = Json::object();
         for (const auto& item : node) {
-          if (!item.first.IsScalar()) throw input_error(place(item.first.Mark()) + "a key that is not text");
+          if (!item.first.IsScalar())
+            throw input_error(place(item.first.Mark()) + "a key that is not text");
           const std::string& key = item.first.Scalar();
-          if (object.contains(key)) throw input_error(place(item.first.Mark()) + '"' + key + "\" is there twice");
+          if (object.contains(key))
+            throw input_error(place(item.first.Mark()) + '"' + key + "\" is there twice");
           object[key] = convert(item.second, depth + 1);
         }
         return object;

@@ -17,30 +17,18 @@ struct Facts {
 };
 
 constexpr std::array<Facts, 24> kFacts{{
-    {"undefined", 0, false, false, false},
-    {"float", 32, true, false, true},
-    {"uint8", 8, false, true, false},
-    {"int8", 8, false, true, true},
-    {"uint16", 16, false, true, false},
-    {"int16", 16, false, true, true},
-    {"int32", 32, false, true, true},
-    {"int64", 64, false, true, true},
-    {"string", 0, false, false, false},
-    {"bool", 8, false, false, false},
-    {"float16", 16, true, false, true},
-    {"double", 64, true, false, true},
-    {"uint32", 32, false, true, false},
-    {"uint64", 64, false, true, false},
-    {"complex64", 64, false, false, true},
-    {"complex128", 128, false, false, true},
-    {"bfloat16", 16, true, false, true},
-    {"float8e4m3fn", 8, true, false, true},
-    {"float8e4m3fnuz", 8, true, false, true},
-    {"float8e5m2", 8, true, false, true},
-    {"float8e5m2fnuz", 8, true, false, true},
-    {"uint4", 4, false, true, false},
-    {"int4", 4, false, true, true},
-    {"float4e2m1", 4, true, false, true},
+    {"undefined", 0, false, false, false},    {"float", 32, true, false, true},
+    {"uint8", 8, false, true, false},         {"int8", 8, false, true, true},
+    {"uint16", 16, false, true, false},       {"int16", 16, false, true, true},
+    {"int32", 32, false, true, true},         {"int64", 64, false, true, true},
+    {"string", 0, false, false, false},       {"bool", 8, false, false, false},
+    {"float16", 16, true, false, true},       {"double", 64, true, false, true},
+    {"uint32", 32, false, true, false},       {"uint64", 64, false, true, false},
+    {"complex64", 64, false, false, true},    {"complex128", 128, false, false, true},
+    {"bfloat16", 16, true, false, true},      {"float8e4m3fn", 8, true, false, true},
+    {"float8e4m3fnuz", 8, true, false, true}, {"float8e5m2", 8, true, false, true},
+    {"float8e5m2fnuz", 8, true, false, true}, {"uint4", 4, false, true, false},
+    {"int4", 4, false, true, true},           {"float4e2m1", 4, true, false, true},
 }};
 
 const Facts& facts(DType dtype) { return kFacts.at(static_cast<size_t>(dtype)); }
@@ -71,10 +59,12 @@ Float16 Float16::from(float value) {
   const uint32_t magnitude = word & 0x7FFFFFFFU;
   if (magnitude >= 0x7F800000U) {  // infinity and NaN
     const bool nan = magnitude > 0x7F800000U;
-    return {static_cast<uint16_t>(sign | 0x7C00U | (nan ? 0x0200U | ((magnitude >> 13) & 0x3FFU) : 0U))};
+    return {static_cast<uint16_t>(sign | 0x7C00U |
+                                  (nan ? 0x0200U | ((magnitude >> 13) & 0x3FFU) : 0U))};
   }
-  if (magnitude >= 0x477FF000U) return {static_cast<uint16_t>(sign | 0x7C00U)};  // rounds past 65504
-  if (magnitude < 0x38800000U) {  // subnormal: count in units of 2^-24
+  if (magnitude >= 0x477FF000U)
+    return {static_cast<uint16_t>(sign | 0x7C00U)};  // rounds past 65504
+  if (magnitude < 0x38800000U) {                     // subnormal: count in units of 2^-24
     const float units = std::bit_cast<float>(magnitude) * 0x1p24F;
     return {static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(units)))};
   }

@@ -120,13 +120,14 @@ Tensor read_npy(uint64_t bytes, const std::function<void(std::byte*, size_t)>& r
 
 Tensor read_npy(const std::filesystem::path& path) {
   const MappedFile file(path);
-  return within_frame([&] { return path.string(); }, [&] {
-    std::span<const std::byte> rest = file.bytes();
-    return read_npy(rest.size(), [&](std::byte* to, size_t count) {
-      std::copy_n(rest.begin(), count, to);
-      rest = rest.subspan(count);
-    });
-  });
+  return within_frame([&] { return path.string(); },
+                      [&] {
+                        std::span<const std::byte> rest = file.bytes();
+                        return read_npy(rest.size(), [&](std::byte* to, size_t count) {
+                          std::copy_n(rest.begin(), count, to);
+                          rest = rest.subspan(count);
+                        });
+                      });
 }
 
 void write_npy(const std::filesystem::path& path, const Tensor& tensor) {

@@ -101,7 +101,8 @@ class Reader {
   }
 
   [[noreturn]] void fail(const std::string& what) {
-    const std::string near = rest_.empty() ? "the end" : '"' + std::string(rest_.substr(0, 20)) + '"';
+    const std::string near =
+        rest_.empty() ? "the end" : '"' + std::string(rest_.substr(0, 20)) + '"';
     throw input_error("its header is not one that NumPy writes: " + what + " at " + near);
   }
 

@@ -47,8 +47,9 @@ Tensor read_entry(zip_t* archive, const zip_stat_t& entry) {
       const zip_int64_t got = zip_fread(file.get(), to, count);
       if (got <= 0) {
         throw input_error("cannot unpack it: " +
-                          std::string(got == 0 ? "it ends early"
-                                               : zip_error_strerror(zip_file_get_error(file.get()))));
+                          std::string(got == 0
+                                          ? "it ends early"
+                                          : zip_error_strerror(zip_file_get_error(file.get()))));
       }
       to += got;
       count -= static_cast<size_t>(got);
@@ -65,7 +66,8 @@ Tensor read_entry(zip_t* archive, const zip_stat_t& entry) {
 
 TensorMap read_entries(zip_t* archive, uint64_t archive_bytes) {
   const zip_int64_t count = zip_get_num_entries(archive, 0);
-  if (count > kMaxEntries) throw input_error("it has more than " + std::to_string(kMaxEntries) + " entries");
+  if (count > kMaxEntries)
+    throw input_error("it has more than " + std::to_string(kMaxEntries) + " entries");
   const uint64_t limit = std::max(kFreeUnpacking, archive_bytes * kMaxExpansion);
   uint64_t unpacked = 0;
   TensorMap tensors;
@@ -87,14 +89,16 @@ TensorMap read_entries(zip_t* archive, uint64_t archive_bytes) {
       throw input_error("it unpacks to more than " + human_bytes(limit),
                         "Save it without compression (numpy.savez) if that is meant.");
     }
-    within_frame([&] { return "array \"" + key + '"'; }, [&] {
-      if (entry.comp_size < entry.size / kBestRatio) {
-        throw input_error("it claims to unpack to " + human_bytes(entry.size) + " from " +
-                          human_bytes(entry.comp_size));
-      }
-      if (tensors.contains(key)) throw input_error("the archive has two arrays of this name");
-      tensors.emplace(key, read_entry(archive, entry));
-    });
+    within_frame([&] { return "array \"" + key + '"'; },
+                 [&] {
+                   if (entry.comp_size < entry.size / kBestRatio) {
+                     throw input_error("it claims to unpack to " + human_bytes(entry.size) +
+                                       " from " + human_bytes(entry.comp_size));
+                   }
+                   if (tensors.contains(key))
+                     throw input_error("the archive has two arrays of this name");
+                   tensors.emplace(key, read_entry(archive, entry));
+                 });
   }
   return tensors;
 }
@@ -102,48 +106,54 @@ TensorMap read_entries(zip_t* archive, uint64_t archive_bytes) {
 }  // namespace
 
 TensorMap read_npz(const std::filesystem::path& path) {
-  return within_frame([&] { return path.string(); }, [&] {
-    const Archive archive = open_archive(path, ZIP_RDONLY);
-    std::error_code failure;
-    const uint64_t bytes = std::filesystem::file_size(path, failure);
-    return read_entries(archive.get(), failure ? 0 : bytes);
-  });
+  return within_frame([&] { return path.string(); },
+                      [&] {
+                        const Archive archive = open_archive(path, ZIP_RDONLY);
+                        std::error_code failure;
+                        const uint64_t bytes = std::filesystem::file_size(path, failure);
+                        return read_entries(archive.get(), failure ? 0 : bytes);
+                      });
 }
 
 void write_npz(const std::filesystem::path& path, const TensorMap& tensors) {
   QTOOL_CHECK(!tensors.empty(), "libzip makes no archive without entries");
-  within_frame([&] { return path.string(); }, [&] {
-    // libzip writes when it closes, from memory that must live until then, and renames at the end.
-    std::deque<std::string> headers;
-    Archive archive = open_archive(path, ZIP_CREATE | ZIP_TRUNCATE);
-    for (const auto& [key, tensor] : tensors) {
-      headers.push_back(within_frame([&] { return "array \"" + key + '"'; }, [&] {
-        return npy_header(tensor.dtype(), tensor.shape());
-      }));
-      std::string& header = headers.back();
-      std::array<zip_buffer_fragment_t, 2> parts{};
-      parts[0] = {reinterpret_cast<zip_uint8_t*>(header.data()), header.size()};
-      // libzip wants a pointer to mutable bytes but only reads them.
-      parts[1] = {reinterpret_cast<zip_uint8_t*>(const_cast<std::byte*>(tensor.raw())),
-                  tensor.bytes()};
-      zip_source_t* source =
-          zip_source_buffer_fragment(archive.get(), parts.data(), tensor.bytes() > 0 ? 2 : 1, 0);
-      if (source == nullptr) throw input_error("cannot write it: " + reason(archive.get()));
-      const std::string entry = key + std::string(kSuffix);
-      const zip_int64_t index =
-          zip_file_add(archive.get(), entry.c_str(), source, ZIP_FL_ENC_UTF_8);
-      if (index < 0) zip_source_free(source);
-      constexpr zip_uint16_t kFirstOfJanuary1980 = 1 << 5 | 1;
-      if (index < 0 ||
-          zip_set_file_compression(archive.get(), static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0) != 0 ||
-          zip_file_set_dostime(archive.get(), static_cast<zip_uint64_t>(index), 0,
-                               kFirstOfJanuary1980, 0) != 0) {
-        throw input_error("cannot write the array \"" + key + "\": " + reason(archive.get()));
-      }
-    }
-    if (zip_close(archive.get()) != 0) throw input_error("cannot write it: " + reason(archive.get()));
-    archive.release();
-  });
+  within_frame(
+      [&] { return path.string(); },
+      [&] {
+        // libzip writes when it closes, from memory that must live until then, and renames at the
+        // end.
+        std::deque<std::string> headers;
+        Archive archive = open_archive(path, ZIP_CREATE | ZIP_TRUNCATE);
+        for (const auto& [key, tensor] : tensors) {
+          headers.push_back(
+              within_frame([&] { return "array \"" + key + '"'; },
+                           [&] { return npy_header(tensor.dtype(), tensor.shape()); }));
+          std::string& header = headers.back();
+          std::array<zip_buffer_fragment_t, 2> parts{};
+          parts[0] = {reinterpret_cast<zip_uint8_t*>(header.data()), header.size()};
+          // libzip wants a pointer to mutable bytes but only reads them.
+          parts[1] = {reinterpret_cast<zip_uint8_t*>(const_cast<std::byte*>(tensor.raw())),
+                      tensor.bytes()};
+          zip_source_t* source = zip_source_buffer_fragment(archive.get(), parts.data(),
+                                                            tensor.bytes() > 0 ? 2 : 1, 0);
+          if (source == nullptr) throw input_error("cannot write it: " + reason(archive.get()));
+          const std::string entry = key + std::string(kSuffix);
+          const zip_int64_t index =
+              zip_file_add(archive.get(), entry.c_str(), source, ZIP_FL_ENC_UTF_8);
+          if (index < 0) zip_source_free(source);
+          constexpr zip_uint16_t kFirstOfJanuary1980 = 1 << 5 | 1;
+          if (index < 0 ||
+              zip_set_file_compression(archive.get(), static_cast<zip_uint64_t>(index),
+                                       ZIP_CM_STORE, 0) != 0 ||
+              zip_file_set_dostime(archive.get(), static_cast<zip_uint64_t>(index), 0,
+                                   kFirstOfJanuary1980, 0) != 0) {
+            throw input_error("cannot write the array \"" + key + "\": " + reason(archive.get()));
+          }
+        }
+        if (zip_close(archive.get()) != 0)
+          throw input_error("cannot write it: " + reason(archive.get()));
+        archive.release();
+      });
 }
 
 }  // namespace qtool

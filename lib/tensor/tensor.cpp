@@ -30,7 +30,8 @@ int64_t element_count(const Shape& shape) {
 
 size_t storage_bytes(DType dtype, int64_t elements) {
   const auto all_bits = checked_multiply<int64_t>(elements, bits(dtype));
-  if (!all_bits) throw input_error("a tensor of " + std::to_string(elements) + " elements is too large");
+  if (!all_bits)
+    throw input_error("a tensor of " + std::to_string(elements) + " elements is too large");
   return static_cast<size_t>(*all_bits / 8 + (*all_bits % 8 != 0 ? 1 : 0));
 }
 
@@ -66,8 +67,10 @@ constexpr size_t kAlignment = 64;
 
 std::shared_ptr<std::byte> allocate(size_t bytes) {
   const auto padded = checked_add(std::max<size_t>(bytes, 1), kAlignment - 1);
-  void* memory = padded ? std::aligned_alloc(kAlignment, *padded / kAlignment * kAlignment) : nullptr;
-  if (memory == nullptr) throw input_error("no memory for a tensor of " + std::to_string(bytes) + " bytes");
+  void* memory =
+      padded ? std::aligned_alloc(kAlignment, *padded / kAlignment * kAlignment) : nullptr;
+  if (memory == nullptr)
+    throw input_error("no memory for a tensor of " + std::to_string(bytes) + " bytes");
   return {static_cast<std::byte*>(memory), [](std::byte* data) { std::free(data); }};
 }
 

@@ -29,7 +29,8 @@ class Numbers : public Dataset {
     Sample sample;
     sample.id = "n:" + std::to_string(index);
     const auto x = static_cast<float>(index);
-    sample.inputs.emplace("", index == odd_one ? Tensor::of<float>({3}, {x, x, x}) : Tensor::of<float>({2}, {x, x + 0.5F}));
+    sample.inputs.emplace("", index == odd_one ? Tensor::of<float>({3}, {x, x, x})
+                                               : Tensor::of<float>({2}, {x, x + 0.5F}));
     if (index != unlabelled) sample.label = static_cast<int64_t>(2 * index);
     return sample;
   }
@@ -45,7 +46,8 @@ class Numbers : public Dataset {
 };
 
 std::string described(const Batch& batch) {
-  std::string text = std::to_string(batch.first) + "+" + std::to_string(batch.size) + to_string(batch.inputs.at("").shape());
+  std::string text = std::to_string(batch.first) + "+" + std::to_string(batch.size) +
+                     to_string(batch.inputs.at("").shape());
   for (size_t i = 0; i < batch.size; ++i) {
     text += ' ' + batch.ids[i] + '/' + std::to_string(batch.labels[i]) + '/' +
             std::to_string(batch.inputs.at("").data<float>()[2 * i + 1]);
@@ -94,7 +96,8 @@ TEST_CASE("samples that cannot be stacked are both named") {
   Numbers numbers(10);
   numbers.odd_one = 4;
   const Order order{2, 3, 4};
-  CHECK_THROWS_WITH(make_batch(numbers, order), Contains("n:2 and n:4") && Contains("float[2] and float[3]"));
+  CHECK_THROWS_WITH(make_batch(numbers, order),
+                    Contains("n:2 and n:4") && Contains("float[2] and float[3]"));
   numbers.odd_one = SIZE_MAX;
   numbers.unlabelled = 3;
   CHECK_THROWS_WITH(make_batch(numbers, order), Contains("n:2 and n:3") && Contains("no label"));
@@ -107,7 +110,8 @@ TEST_CASE("a subset is a data set") {
   CHECK(first.labelled());
   CHECK(first.get(2).id == "n:2");
   CHECK_THROWS_AS(first.get(3), Error);
-  CHECK(first.provenance() == Json{{"kind", "numbers"}, {"samples", 3}, {"of_samples", 10}, {"chosen", "first"}});
+  CHECK(first.provenance() ==
+        Json{{"kind", "numbers"}, {"samples", 3}, {"of_samples", 10}, {"chosen", "first"}});
   const Subset two(numbers, {8, 1});
   CHECK(two.get(0).id == "n:8");
   CHECK(two.provenance() != Subset(numbers, {1, 8}).provenance());

@@ -17,7 +17,9 @@ namespace {
 
 const std::filesystem::path kGolden = std::filesystem::path(QTOOL_SOURCE_DIR) / "tests/data/golden";
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
 
 }  // namespace
 
@@ -35,7 +37,8 @@ TEST_CASE("JPEG and PNG of every kind have the pixels that Pillow gives") {
 
 TEST_CASE("truncated images are errors that name the file") {
   const test::TemporaryFolder folder;
-  for (const char* name : {"color_420.jpg", "progressive.jpg", "cmyk.jpg", "rgb.png", "interlaced.png", "palette.png"}) {
+  for (const char* name : {"color_420.jpg", "progressive.jpg", "cmyk.jpg", "rgb.png",
+                           "interlaced.png", "palette.png"}) {
     CAPTURE(name);
     const std::string whole = read_file(kGolden / name);
     for (size_t length = 12; length + 2 < whole.size(); length += 1 + whole.size() / 50) {
@@ -48,7 +51,8 @@ TEST_CASE("truncated images are errors that name the file") {
 
 TEST_CASE("corrupt images never do more than throw") {
   Rng rng(3);
-  for (const char* name : {"color_420.jpg", "progressive.jpg", "cmyk.jpg", "gray.jpg", "rgba.png", "interlaced.png"}) {
+  for (const char* name :
+       {"color_420.jpg", "progressive.jpg", "cmyk.jpg", "gray.jpg", "rgba.png", "interlaced.png"}) {
     const std::string whole = read_file(kGolden / name);
     for (int round = 0; round < 200; ++round) {
       std::string damaged = whole;
@@ -83,6 +87,13 @@ TEST_CASE("what is no image") {
   CHECK_THROWS_WITH(decode_image(bytes_of(huge)), Contains("65500x65500"));
 }
 
+TEST_CASE("images of extreme extents are refused early") {
+  // IHDR: length, type, width, height, ... and its checksum, which libpng checks after the limits.
+  std::string png = read_file(kGolden / "rgb.png");
+  png.replace(16, 8, std::string("\x00\x01\x00\x00\x00\x00\x00\x01", 8));
+  CHECK_THROWS_WITH(decode_image(bytes_of(png)), Contains("not a sound PNG"));
+}
+
 TEST_CASE("a progressive file with endless scans is refused") {
   const std::string whole = read_file(kGolden / "progressive.jpg");
   // Repeat the last scan (from its tables or header on) before the end marker.
@@ -96,5 +107,6 @@ TEST_CASE("a progressive file with endless scans is refused") {
 
 TEST_CASE("extensions") {
   for (const char* yes : {"a.jpg", "a.JPEG", "b/c.PNG", "x.y.jpe"}) CHECK(has_image_extension(yes));
-  for (const char* no : {"a.gif", "jpg", "a.jpg.txt", ".png", ""}) CHECK_FALSE(has_image_extension(no));
+  for (const char* no : {"a.gif", "jpg", "a.jpg.txt", ".png", ""})
+    CHECK_FALSE(has_image_extension(no));
 }

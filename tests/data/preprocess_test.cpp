@@ -44,10 +44,14 @@ TEST_CASE("colour order and layout") {
 
 TEST_CASE("scale, mean and std, in the order of the colours") {
   // Caffe's way: BGR, mean of blue first.
-  const Tensor caffe = preprocess(kFour, Preprocessing::parse("{color: bgr, mean: [104, 117, 123], layout: nhwc}"));
-  CHECK(values(caffe) == std::vector<float>{-102, -116, -123, -92, -106, -113, 16, -7, -23, 151, 137, 130});
-  const Tensor halves = preprocess(kFour, Preprocessing::parse("{scale: 0.5, mean: 2, std: [1, 2, 4]}"));
-  CHECK(values(halves) == std::vector<float>{-2, 3, 48, 124.5, -0.75, 1.75, 26.5, 62.5, -0.25, 1, 14.5, 31.375});
+  const Tensor caffe =
+      preprocess(kFour, Preprocessing::parse("{color: bgr, mean: [104, 117, 123], layout: nhwc}"));
+  CHECK(values(caffe) ==
+        std::vector<float>{-102, -116, -123, -92, -106, -113, 16, -7, -23, 151, 137, 130});
+  const Tensor halves =
+      preprocess(kFour, Preprocessing::parse("{scale: 0.5, mean: 2, std: [1, 2, 4]}"));
+  CHECK(values(halves) ==
+        std::vector<float>{-2, 3, 48, 124.5, -0.75, 1.75, 26.5, 62.5, -0.25, 1, 14.5, 31.375});
 }
 
 TEST_CASE("the presets compute what they say") {
@@ -76,28 +80,34 @@ TEST_CASE("the presets compute what they say") {
 TEST_CASE("resizing and cropping an image") {
   const Image image{300, 400, std::vector<uint8_t>(300 * 400 * 3, 7)};
   CHECK(preprocess(image, Preprocessing::parse("imagenet")).shape() == Shape{3, 224, 224});
-  CHECK(preprocess(image, Preprocessing::parse("{resize: 30, layout: nhwc}")).shape() == Shape{30, 40, 3});
+  CHECK(preprocess(image, Preprocessing::parse("{resize: 30, layout: nhwc}")).shape() ==
+        Shape{30, 40, 3});
   CHECK(preprocess(image, Preprocessing::parse("{resize: [24, 32]}")).shape() == Shape{3, 24, 32});
-  CHECK(preprocess(image, Preprocessing::parse("{crop: [100, 200]}")).shape() == Shape{3, 100, 200});
+  CHECK(preprocess(image, Preprocessing::parse("{crop: [100, 200]}")).shape() ==
+        Shape{3, 100, 200});
   CHECK_THROWS_WITH(preprocess(image, Preprocessing::parse("{crop: 301}")), Contains("301x301"));
-  CHECK_THROWS_WITH(preprocess(kFour, Preprocessing::parse("{mean: [1, 2]}")), Contains("\"mean\" has 2 numbers for 3"));
+  CHECK_THROWS_WITH(preprocess(kFour, Preprocessing::parse("{mean: [1, 2]}")),
+                    Contains("\"mean\" has 2 numbers for 3"));
 }
 
 TEST_CASE("YAML, file and JSON say the same") {
   const test::TemporaryFolder folder;
   const std::string path = (folder / "p.yaml").string();
-  write_file(path,
-             "# the steps of a model\nresize:\n  shorter: 256\n  filter: bicubic\ncrop: 224\ncolor: bgr\n"
-             "layout: nhwc\nscale: 1/255\nmean: [0.5, 0.25, 1e-1]\nstd: 2\n");
+  write_file(
+      path,
+      "# the steps of a model\nresize:\n  shorter: 256\n  filter: bicubic\ncrop: 224\ncolor: bgr\n"
+      "layout: nhwc\nscale: 1/255\nmean: [0.5, 0.25, 1e-1]\nstd: 2\n");
   const Preprocessing from_file = Preprocessing::parse(path);
-  CHECK(from_file == Preprocessing::parse("{resize: {shorter: 256, filter: bicubic}, crop: [224, 224], color: bgr, "
-                                          "layout: nhwc, scale: \"1/255\", mean: [0.5, 0.25, 0.1], std: [2]}"));
+  CHECK(from_file == Preprocessing::parse(
+                         "{resize: {shorter: 256, filter: bicubic}, crop: [224, 224], color: bgr, "
+                         "layout: nhwc, scale: \"1/255\", mean: [0.5, 0.25, 0.1], std: [2]}"));
   CHECK(from_file.scale == 1.0 / 255);
   CHECK(from_file.std == std::vector<double>{2});
   const Json json = from_file.to_json();
-  CHECK(json.dump() ==
-        R"({"color":"bgr","crop":[224,224],"layout":"nhwc","mean":[0.5,0.25,0.1],"resize":{"filter":"bicubic","shorter":256},)"
-        R"("scale":0.00392156862745098,"std":[2.0]})");
+  CHECK(
+      json.dump() ==
+      R"({"color":"bgr","crop":[224,224],"layout":"nhwc","mean":[0.5,0.25,0.1],"resize":{"filter":"bicubic","shorter":256},)"
+      R"("scale":0.00392156862745098,"std":[2.0]})");
   CHECK(Preprocessing::from_json(Json::parse(to_text(json))) == from_file);
   for (const Preset& preset : presets()) {
     CHECK(Preprocessing::from_json(Json::parse(to_text(preset.steps.to_json()))) == preset.steps);
@@ -108,12 +118,17 @@ TEST_CASE("YAML, file and JSON say the same") {
 }
 
 TEST_CASE("what is wrong in a preprocessing is said with the nearest right word") {
-  CHECK_THAT(message("imagnet"), Contains("\"imagnet\" is neither a preset") && Contains("Did you mean \"imagenet\""));
-  CHECK_THAT(message("{resise: 256}"), Contains("unknown key \"resise\"") && Contains("Did you mean \"resize\""));
-  CHECK_THAT(message("{resize: {shortest: 256}}"), Contains("resize: unknown key \"shortest\"") && Contains("\"shorter\""));
+  CHECK_THAT(message("imagnet"),
+             Contains("\"imagnet\" is neither a preset") && Contains("Did you mean \"imagenet\""));
+  CHECK_THAT(message("{resise: 256}"),
+             Contains("unknown key \"resise\"") && Contains("Did you mean \"resize\""));
+  CHECK_THAT(message("{resize: {shortest: 256}}"),
+             Contains("resize: unknown key \"shortest\"") && Contains("\"shorter\""));
   CHECK_THAT(message("{resize: {filter: bilinear}}"), Contains("either \"shorter\" or \"size\""));
-  CHECK_THAT(message("{resize: {shorter: 2, size: 3}}"), Contains("either \"shorter\" or \"size\""));
-  CHECK_THAT(message("{resize: {shorter: 256, filter: bicubc}}"), Contains("\"bicubc\"") && Contains("Did you mean \"bicubic\""));
+  CHECK_THAT(message("{resize: {shorter: 2, size: 3}}"),
+             Contains("either \"shorter\" or \"size\""));
+  CHECK_THAT(message("{resize: {shorter: 256, filter: bicubc}}"),
+             Contains("\"bicubc\"") && Contains("Did you mean \"bicubic\""));
   CHECK_THAT(message("{resize: 0}"), Contains("1 to 16384"));
   CHECK_THAT(message("{resize: 1e3}"), Contains("1 to 16384"));
   CHECK_THAT(message("{crop: [1, 2, 3]}"), Contains("[height, width]"));
@@ -135,14 +150,16 @@ TEST_CASE("what is wrong in a preprocessing is said with the nearest right word"
 TEST_CASE("files that are no preprocessing") {
   const test::TemporaryFolder folder;
   write_file(folder / "list.yaml", "- 1\n- 2\n");
-  CHECK_THAT(message((folder / "list.yaml").string()), Contains("list.yaml") && Contains("expected a mapping"));
+  CHECK_THAT(message((folder / "list.yaml").string()),
+             Contains("list.yaml") && Contains("expected a mapping"));
   write_file(folder / "bad.yaml", "scale: 1\nmean: [\n");
   CHECK_THAT(message((folder / "bad.yaml").string()), Contains("bad.yaml") && Contains("line 3"));
   // Each alias doubles what the one before unfolds to.
   std::string bomb = "a0: &a0 [1, 1]\n";
   for (int i = 1; i < 60; ++i) {
     const std::string last = std::to_string(i - 1);
-    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [*a" + last + ", *a" + last + "]\n";
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [*a" + last + ", *a" + last +
+            "]\n";
   }
   write_file(folder / "bomb.yaml", bomb);
   CHECK_THAT(message((folder / "bomb.yaml").string()), Contains("more than 10000 values"));
@@ -160,5 +177,6 @@ TEST_CASE("arrays get the same values") {
   Tensor pixels = Tensor::of<float>({1, 2, 1, 2}, {0, 2, 4, 6});
   normalize(pixels, Preprocessing::parse("{mean: [1, 2], layout: nhwc}"));
   CHECK(values(pixels) == std::vector<float>{-1, 0, 3, 4});
-  CHECK_THROWS_WITH(normalize(pixels, Preprocessing::parse("{std: [1, 2, 3], layout: nhwc}")), Contains("\"std\""));
+  CHECK_THROWS_WITH(normalize(pixels, Preprocessing::parse("{std: [1, 2, 3], layout: nhwc}")),
+                    Contains("\"std\""));
 }

@@ -48,8 +48,10 @@ TEST_CASE("CIFAR-10: records, labels, planes") {
   write_file(folder / "data_batch_1.bin", cifar_record("\x03") + cifar_record("\x09"));
   write_file(folder / "data_batch_2.bin", cifar_record(std::string(1, '\0')));
   write_file(folder / "test_batch.bin", cifar_record("\x05"));
-  CHECK_THAT(message({.path = folder.path()}), Contains("training and test") && Contains("\"train\" or \"test\""));
-  CHECK_THAT(message({.path = folder.path(), .split = "val"}), Contains("no split \"val\"") && Contains("train and test"));
+  CHECK_THAT(message({.path = folder.path()}),
+             Contains("training and test") && Contains("\"train\" or \"test\""));
+  CHECK_THAT(message({.path = folder.path(), .split = "val"}),
+             Contains("no split \"val\"") && Contains("train and test"));
   const auto train = open_dataset({.path = folder.path(), .split = "train"});
   REQUIRE(train->size() == 3);
   CHECK(train->labelled());
@@ -65,7 +67,9 @@ TEST_CASE("CIFAR-10: records, labels, planes") {
   CHECK(values[1] == 1);
   CHECK(values[1024] == 20);
   CHECK(values[3071] == 3);
-  const auto test = open_dataset({.path = folder / "test_batch.bin", .preprocessing = Preprocessing::parse("{scale: 0.5, layout: nhwc}")});
+  const auto test =
+      open_dataset({.path = folder / "test_batch.bin",
+                    .preprocessing = Preprocessing::parse("{scale: 0.5, layout: nhwc}")});
   REQUIRE(test->size() == 1);
   CHECK(test->get(0).inputs.at("").shape() == Shape{32, 32, 3});
   CHECK(test->get(0).inputs.at("").data<float>()[2] == 15);
@@ -82,15 +86,18 @@ TEST_CASE("CIFAR-100: fine and coarse labels") {
   CHECK(coarse->get(0).label == 11);
   CHECK(coarse->class_count() == 20);
   CHECK(coarse->get(0).inputs.at("").data<float>()[0] == 10);
-  CHECK_THAT(message({.path = file, .labels = "medium"}), Contains("no labels \"medium\"") && Contains("coarse"));
-  CHECK_THAT(message({.path = folder.path(), .split = "test"}), Contains("no split \"test\"") && Contains("It has train."));
+  CHECK_THAT(message({.path = file, .labels = "medium"}),
+             Contains("no labels \"medium\"") && Contains("coarse"));
+  CHECK_THAT(message({.path = folder.path(), .split = "test"}),
+             Contains("no split \"test\"") && Contains("It has train."));
 }
 
 TEST_CASE("files that are no CIFAR") {
   const test::TemporaryFolder folder;
   const fs::path file = folder / "x.bin";
   write_file(file, "");
-  CHECK_THAT(message({.path = file}), Contains("x.bin") && Contains("no whole number of CIFAR records"));
+  CHECK_THAT(message({.path = file}),
+             Contains("x.bin") && Contains("no whole number of CIFAR records"));
   write_file(file, cifar_record("\x01").substr(1));
   CHECK_THAT(message({.path = file}), Contains("3072 bytes") && Contains("complete"));
   write_file(file, cifar_record("\x01") + cifar_record("\x0A"));
@@ -110,7 +117,8 @@ TEST_CASE("class folders are labelled in the order of their names") {
   const auto images = open_dataset({.path = folder.path()});
   REQUIRE(images->size() == 4);
   CHECK(images->class_count() == 3);
-  const std::vector<std::pair<std::string, int64_t>> expected{{"Dog/1.png", 0}, {"cat/9.jpg", 1}, {"zebra/a.PNG", 2}, {"zebra/b.png", 2}};
+  const std::vector<std::pair<std::string, int64_t>> expected{
+      {"Dog/1.png", 0}, {"cat/9.jpg", 1}, {"zebra/a.PNG", 2}, {"zebra/b.png", 2}};
   for (size_t i = 0; i < expected.size(); ++i) {
     const Sample sample = images->get(i);
     CHECK(sample.id == expected[i].first);
@@ -119,7 +127,8 @@ TEST_CASE("class folders are labelled in the order of their names") {
   CHECK(images->get(1).inputs.at("").shape() == Shape{3, 45, 61});
 
   fs::create_directory(folder / "empty");
-  CHECK_THAT(message({.path = folder.path()}), Contains("no images in the class folder") && Contains("empty"));
+  CHECK_THAT(message({.path = folder.path()}),
+             Contains("no images in the class folder") && Contains("empty"));
   put_image(folder / "empty/inner/a.png");
   CHECK_THAT(message({.path = folder.path()}), Contains("has folders itself"));
   const auto inner = open_dataset({.path = folder.path(), .split = "empty"});
@@ -140,8 +149,9 @@ TEST_CASE("a plain folder of images has no labels") {
   CHECK_FALSE(images->class_count());
   CHECK_FALSE(images->get(0).label);
   CHECK(images->get(0).id == "a.jpeg");
-  write_file(folder / "c.webp", "RIFF");
-  CHECK_THAT(message({.path = folder.path()}), Contains("c.webp") && Contains("JPEG and PNG files only"));
+  write_file(folder / "c.WebP", "RIFF");
+  CHECK_THAT(message({.path = folder.path()}),
+             Contains("c.WebP") && Contains("JPEG and PNG files only"));
 
   const test::TemporaryFolder outer;
   put_image(outer / "images/a.png");
@@ -173,7 +183,8 @@ TEST_CASE("a broken image is named when it is read") {
   const test::TemporaryFolder folder;
   put_image(folder / "good.jpg", "color_420.jpg");
   write_file(folder / "bad.jpg", read_file(kGolden / "color_420.jpg").substr(0, 1000));
-  const auto images = open_dataset({.path = folder.path(), .preprocessing = Preprocessing::parse("{crop: 50}")});
+  const auto images =
+      open_dataset({.path = folder.path(), .preprocessing = Preprocessing::parse("{crop: 50}")});
   CHECK_THROWS_WITH(images->get(0), Contains("bad.jpg") && Contains("JPEG"));
   CHECK_THROWS_WITH(images->get(1), Contains("good.jpg") && Contains("crop of 50x50"));
 }
@@ -198,8 +209,10 @@ TEST_CASE("arrays by name, labels among them") {
   const auto others = open_dataset({.path = file, .labels = "ids"});
   CHECK(others->get(2).label == 9);
   CHECK(others->get(2).inputs.contains("labels"));
-  CHECK_THAT(message({.path = file, .labels = "lables"}), Contains("no array \"lables\"") && Contains("Did you mean \"labels\""));
-  CHECK_THAT(message({.path = file, .labels = "x"}), Contains("array \"x\"") && Contains("float[3,2]"));
+  CHECK_THAT(message({.path = file, .labels = "lables"}),
+             Contains("no array \"lables\"") && Contains("Did you mean \"labels\""));
+  CHECK_THAT(message({.path = file, .labels = "x"}),
+             Contains("array \"x\"") && Contains("float[3,2]"));
 }
 
 TEST_CASE("arrays that do not fit together") {
@@ -217,7 +230,8 @@ TEST_CASE("arrays that do not fit together") {
   CHECK_THAT(with("labels", Tensor(DType::int64, {4})), Contains("4 labels for 3 samples"));
   CHECK_THAT(with("labels", Tensor(DType::int64, {0})), Contains("0 labels for 3 samples"));
   CHECK_THAT(with("label", Tensor(DType::float32, {3})), Contains("labels are integers"));
-  CHECK_THAT(with("y", Tensor::of<int16_t>({3}, {int16_t{0}, int16_t{-1}, int16_t{0}})), Contains("array \"y\": sample 1: the label -1"));
+  CHECK_THAT(with("y", Tensor::of<int16_t>({3}, {int16_t{0}, int16_t{-1}, int16_t{0}})),
+             Contains("array \"y\": sample 1: the label -1"));
   CHECK(with("y", Tensor(DType::float32, {3, 5})) == "no error");
   TensorMap only_labels;
   only_labels.emplace("labels", Tensor(DType::int64, {4}));
@@ -232,14 +246,20 @@ TEST_CASE("preprocessing of arrays") {
   const test::TemporaryFolder folder;
   const fs::path file = folder / "d.npy";
   write_npy(file, Tensor::of<float>({2, 1, 1, 2}, {0, 255, 51, 102}));
-  const auto scaled = open_dataset({.path = file, .preprocessing = Preprocessing::parse("{scale: 1/255}")});
+  const auto scaled =
+      open_dataset({.path = file, .preprocessing = Preprocessing::parse("{scale: 1/255}")});
   CHECK(scaled->get(1).inputs.at("").equals(Tensor::of<float>({1, 1, 2}, {0.2F, 0.4F})));
-  CHECK(open_dataset({.path = file})->get(1).inputs.at("").equals(Tensor::of<float>({1, 1, 2}, {51, 102})));
-  CHECK_THAT(message({.path = file, .preprocessing = Preprocessing::parse("imagenet")}), Contains("image files only"));
+  CHECK(open_dataset({.path = file})
+            ->get(1)
+            .inputs.at("")
+            .equals(Tensor::of<float>({1, 1, 2}, {51, 102})));
+  CHECK_THAT(message({.path = file, .preprocessing = Preprocessing::parse("imagenet")}),
+             Contains("image files only"));
   CHECK_THAT(message({.path = file, .preprocessing = Preprocessing::parse("{mean: [1, 2, 3]}")}),
              Contains("d.npy") && Contains("3 numbers for 1 channels"));
   write_npy(file, Tensor(DType::uint8, {2, 1, 1, 2}));
-  CHECK_THAT(message({.path = file, .preprocessing = Preprocessing::parse("{scale: 1/255}")}), Contains("nothing to work on"));
+  CHECK_THAT(message({.path = file, .preprocessing = Preprocessing::parse("{scale: 1/255}")}),
+             Contains("nothing to work on"));
   CHECK(open_dataset({.path = file})->get(0).inputs.at("").dtype() == DType::uint8);
 }
 
@@ -262,20 +282,26 @@ TEST_CASE("provenance tells data apart, and not where it lies") {
     put_image(*folder / "set/dog/a.png", "gray.png");
     write_npy(*folder / "x.npy", Tensor::of<float>({2}, {1, 2}));
   }
-  const auto provenance = [](const fs::path& path) { return open_dataset({.path = path})->provenance(); };
+  const auto provenance = [](const fs::path& path) {
+    return open_dataset({.path = path})->provenance();
+  };
   const Json one = provenance(first / "set");
   CHECK(one == provenance(second / "set/"));
   CHECK(one["kind"] == "class folders");
   CHECK(one["path"] == "set");
   CHECK(one["samples"] == 2);
   CHECK(one["sha256_of"] == "names and sizes");
-  const std::string list = "cat/b.png " + std::to_string(fs::file_size(kGolden / "rgb.png")) + "\ndog/a.png " +
-                           std::to_string(fs::file_size(kGolden / "gray.png")) + "\n";
+  const std::string list = "cat/b.png " + std::to_string(fs::file_size(kGolden / "rgb.png")) +
+                           "\ndog/a.png " + std::to_string(fs::file_size(kGolden / "gray.png")) +
+                           "\n";
   CHECK(one["sha256"] == sha256(std::as_bytes(std::span(list))));
   put_image(second / "set/dog/c.png");
   CHECK(one != provenance(second / "set"));
   const std::string content = read_file(first / "x.npy");
-  CHECK(provenance(first / "x.npy") == Json{{"kind", "npy"}, {"path", "x.npy"}, {"samples", 2}, {"sha256_of", "content"},
+  CHECK(provenance(first / "x.npy") == Json{{"kind", "npy"},
+                                            {"path", "x.npy"},
+                                            {"samples", 2},
+                                            {"sha256_of", "content"},
                                             {"sha256", sha256(std::as_bytes(std::span(content)))}});
 }
 
@@ -293,7 +319,8 @@ TEST_CASE("the real CIFAR-10", "[assets]") {
     const Sample sample = test->get(i);
     REQUIRE(sample.label == static_cast<unsigned char>(record[0]));
     const auto values = sample.inputs.at("").data<float>();
-    for (size_t p = 0; p < 3072; ++p) REQUIRE(values[p] == static_cast<float>(static_cast<unsigned char>(record[p + 1])));
+    for (size_t p = 0; p < 3072; ++p)
+      REQUIRE(values[p] == static_cast<float>(static_cast<unsigned char>(record[p + 1])));
   }
   for (size_t i = 0; i < test->size(); ++i) ++seen[static_cast<size_t>(*test->get(i).label)];
   CHECK(seen == std::vector<size_t>(10, 1000));  // CIFAR-10's test set is balanced
@@ -301,7 +328,8 @@ TEST_CASE("the real CIFAR-10", "[assets]") {
 
 TEST_CASE("the real photographs", "[assets]") {
   QTOOL_NEED_ASSETS();
-  const auto images = open_dataset({.path = kAssets / "imagenet_500", .preprocessing = Preprocessing::parse("imagenet")});
+  const auto images = open_dataset(
+      {.path = kAssets / "imagenet_500", .preprocessing = Preprocessing::parse("imagenet")});
   REQUIRE(images->size() == 500);
   CHECK(images->labelled());
   CHECK(*images->class_count() <= 1000);

@@ -13,7 +13,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(QTOOL_SOURCE_DIR) / "tests/tensor/golden";
+const std::filesystem::path kGolden =
+    std::filesystem::path(QTOOL_SOURCE_DIR) / "tests/tensor/golden";
 
 Tensor parse(const std::string& content) {
   size_t at = 0;
@@ -110,10 +111,12 @@ TEST_CASE("what is written reads back, and equal tensors make equal archives") {
 
 TEST_CASE("types that NumPy lacks are refused before anything is written") {
   const test::TemporaryFolder folder;
-  CHECK_THROWS_WITH(write_npy(folder / "x.npy", Tensor(DType::bfloat16, {1})), Contains("bfloat16"));
+  CHECK_THROWS_WITH(write_npy(folder / "x.npy", Tensor(DType::bfloat16, {1})),
+                    Contains("bfloat16"));
   TensorMap tensors;
   tensors.emplace("w", Tensor(DType::int4, {2}));
-  CHECK_THROWS_WITH(write_npz(folder / "x.npz", tensors), Contains("array \"w\"") && Contains("int4"));
+  CHECK_THROWS_WITH(write_npz(folder / "x.npz", tensors),
+                    Contains("array \"w\"") && Contains("int4"));
   CHECK_FALSE(std::filesystem::exists(folder / "x.npy"));
   CHECK_FALSE(std::filesystem::exists(folder / "x.npz"));
   tensors.clear();
@@ -133,7 +136,8 @@ TEST_CASE("headers in other spellings") {
 }
 
 TEST_CASE("booleans are 0 or 1 whatever the byte") {
-  const Tensor tensor = parse(file("{'descr': '|b1', 'fortran_order': False, 'shape': (3,)}", {"\x00\x02\xFF", 3}));
+  const Tensor tensor =
+      parse(file("{'descr': '|b1', 'fortran_order': False, 'shape': (3,)}", {"\x00\x02\xFF", 3}));
   CHECK(static_cast<int>(tensor.raw()[1]) == 1);
   CHECK(static_cast<int>(tensor.raw()[2]) == 1);
 }
@@ -144,24 +148,32 @@ TEST_CASE("bad files are told apart") {
   CHECK_THAT(message("PK\x03\x04 something"), Contains("not a NumPy array"));
   CHECK_THAT(message(std::string("\x93NUMPY\x04\x00\x00\x00", 10)), Contains("version 4"));
   CHECK_THAT(message(std::string("\x93NUMPY\x01\x00\xFF", 9)), Contains("ends within its header"));
-  CHECK_THAT(message(std::string("\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF", 12)), Contains("claims 4294967295"));
-  CHECK_THAT(message(file("{'descr': '<f4'" + tail, "1234567")), Contains("8 bytes") && Contains("truncated"));
+  CHECK_THAT(message(std::string("\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF", 12)),
+             Contains("claims 4294967295"));
+  CHECK_THAT(message(file("{'descr': '<f4'" + tail, "1234567")),
+             Contains("8 bytes") && Contains("truncated"));
   CHECK_THAT(message(file("{'descr': '<f4'" + tail, "123456789")), Contains("but 9 follow"));
   CHECK_THAT(message(file("{'descr': '|O'" + tail, "")), Contains("'|O'") && Contains("astype"));
   CHECK_THAT(message(file("{'descr': '<U5'" + tail, "")), Contains("'<U5'"));
   CHECK_THAT(message(file("{'descr': '<c8'" + tail, "")), Contains("'<c8'"));
   CHECK_THAT(message(file("{'descr': [('a', '<f4')]" + tail, "")), Contains("several fields"));
-  CHECK_THAT(message(file("{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}", "")), Contains("True or False"));
+  CHECK_THAT(message(file("{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}", "")),
+             Contains("True or False"));
   CHECK_THAT(message(file("{'descr': '<f4', 'shape': (2,)}", "")), Contains("lacks"));
   CHECK_THAT(message(file("{'descr': '<f4', 'descr': '<f4'" + tail, "")), Contains("twice"));
-  CHECK_THAT(message(file("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "")), Contains("at least 0"));
-  CHECK_THAT(message(file("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", "")),
+  CHECK_THAT(message(file("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "")),
+             Contains("at least 0"));
+  CHECK_THAT(message(file(
+                 "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", "")),
              Contains("extent"));
-  CHECK_THAT(message(file("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904,)}", "")),
+  CHECK_THAT(message(file(
+                 "{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904,)}", "")),
              Contains("too large"));
-  CHECK_THAT(message(file("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", "")),
-             Contains("truncated"));
-  CHECK_THAT(message(file("{'descr': '<f4'" + tail + " + 1", "12345678")), Contains("unexpected text"));
+  CHECK_THAT(
+      message(file("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", "")),
+      Contains("truncated"));
+  CHECK_THAT(message(file("{'descr': '<f4'" + tail + " + 1", "12345678")),
+             Contains("unexpected text"));
   CHECK_THAT(message(file("__import__('os').system('true')", "")), Contains("expected '{'"));
 }
 
@@ -174,7 +186,8 @@ TEST_CASE("bad archives name the file and the array") {
   std::string bytes = read_file(kGolden / "version1.npz");
   bytes[30 + 5 + 128 + 3] ^= 1;
   write_file(folder / "flipped.npz", bytes);
-  CHECK_THROWS_WITH(read_npz(folder / "flipped.npz"), Contains("flipped.npz") && Contains("array \"x\""));
+  CHECK_THROWS_WITH(read_npz(folder / "flipped.npz"),
+                    Contains("flipped.npz") && Contains("array \"x\""));
 }
 
 TEST_CASE("damaged files never do more than throw") {

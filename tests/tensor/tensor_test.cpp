@@ -92,7 +92,8 @@ TEST_CASE("a tensor in foreign memory keeps its owner and is read-only") {
 TEST_CASE("casting floats to integers truncates and saturates") {
   CHECK(cast_all<int8_t>({1.9, -1.9, 127.5, 200.0, -128.9, -300.0, kInfinity, -kInfinity, kNaN}) ==
         std::vector<int8_t>{1, -1, 127, 127, -128, -128, 127, -128, 0});
-  CHECK(cast_all<uint8_t>({-0.5F, 254.99F, 255.0F, 256.0F}) == std::vector<uint8_t>{0, 254, 255, 255});
+  CHECK(cast_all<uint8_t>({-0.5F, 254.99F, 255.0F, 256.0F}) ==
+        std::vector<uint8_t>{0, 254, 255, 255});
   CHECK(cast_all<int64_t>({0x1p63, -0x1p63, 0x1p62, -0x1p64}) ==
         std::vector<int64_t>{INT64_MAX, INT64_MIN, int64_t{1} << 62, INT64_MIN});
   CHECK(cast_all<int32_t>({0x1p31F, -0x1p31F, 2147483520.0F}) ==
@@ -106,7 +107,8 @@ TEST_CASE("casting to and from boolean, halves and between integers") {
   CHECK(cast_all<int8_t>({300, -1, 128}) == std::vector<int8_t>{44, -1, -128});  // modulo 2^8
   CHECK(cast_all<Float16>({1.0F, 65520.0F, 0x1p-25F}) ==
         std::vector<Float16>{{0x3C00}, {0x7C00}, {0x0000}});
-  CHECK(cast_all<int32_t>({Float16{0xC500}, BFloat16::from(9).bits == 0 ? Float16{} : Float16{0x3C00}}) ==
+  CHECK(cast_all<int32_t>(
+            {Float16{0xC500}, BFloat16::from(9).bits == 0 ? Float16{} : Float16{0x3C00}}) ==
         std::vector<int32_t>{-5, 1});
   CHECK(cast_all<BFloat16>({int32_t{3}}) == std::vector<BFloat16>{{0x4040}});
   CHECK_THROWS_AS(cast(Tensor::of_strings({1}, {"a"}), DType::float32), Error);
@@ -119,7 +121,8 @@ TEST_CASE("wide numbers are rounded to a half once") {
   CHECK(cast_all<Float16>({1 + 0x1p-11}) == std::vector<Float16>{{0x3C00}});
   CHECK(cast_all<Float16>({-(1 + 3 * 0x1p-11 - 0x1p-40)}) == std::vector<Float16>{{0xBC01}});
   CHECK(cast_all<BFloat16>({1 + 0x1p-8 + 0x1p-40}) == std::vector<BFloat16>{{0x3F81}});
-  CHECK(cast_all<BFloat16>({int64_t{(1 << 30) + (1 << 22) + 1}}) == std::vector<BFloat16>{{0x4E81}});
+  CHECK(cast_all<BFloat16>({int64_t{(1 << 30) + (1 << 22) + 1}}) ==
+        std::vector<BFloat16>{{0x4E81}});
   CHECK(cast_all<Float16>({kInfinity, -0.0, 1e300}) ==
         std::vector<Float16>{{0x7C00}, {0x8000}, {0x7C00}});
 }
@@ -142,6 +145,7 @@ TEST_CASE("elements as doubles, floats and integers") {
   const Tensor halves = Tensor::of<Float16>({2}, {Float16{0x3E00}, Float16{0xC000}});
   CHECK(to_doubles(halves) == std::vector<double>{1.5, -2});
   CHECK(to_int64s(halves) == std::vector<int64_t>{1, -2});
-  CHECK(to_floats(Tensor::of<uint8_t>({2}, {uint8_t{255}, uint8_t{0}})) == std::vector<float>{255, 0});
+  CHECK(to_floats(Tensor::of<uint8_t>({2}, {uint8_t{255}, uint8_t{0}})) ==
+        std::vector<float>{255, 0});
   CHECK_THROWS_AS(to_doubles(Tensor::of_strings({1}, {"a"})), Error);
 }

@@ -13,9 +13,11 @@ namespace {
 
 class Arrays : public Dataset {
  public:
-  Arrays(std::string kind, std::filesystem::path path, TensorMap inputs, std::vector<int64_t> labels)
-      : kind_(std::move(kind)), path_(std::move(path)), inputs_(std::move(inputs)), labels_(std::move(labels)),
-        size_(static_cast<size_t>(inputs_.begin()->second.shape()[0])) {}
+  Arrays(std::string kind, std::filesystem::path path, TensorMap inputs,
+         std::vector<int64_t> labels)
+      : kind_(std::move(kind)), path_(std::move(path)), inputs_(std::move(inputs)),
+        labels_(std::move(labels)), size_(static_cast<size_t>(inputs_.begin()->second.shape()[0])) {
+  }
 
   size_t size() const override { return size_; }
   bool labelled() const override { return !labels_.empty(); }
@@ -53,9 +55,13 @@ std::vector<std::string> keys(const TensorMap& arrays) {
   return names;
 }
 
-std::string described(const Tensor& tensor) { return std::string(name(tensor.dtype())) + to_string(tensor.shape()); }
+std::string described(const Tensor& tensor) {
+  return std::string(name(tensor.dtype())) + to_string(tensor.shape());
+}
 
-bool can_be_labels(const Tensor& tensor) { return tensor.rank() == 1 && is_integer(tensor.dtype()); }
+bool can_be_labels(const Tensor& tensor) {
+  return tensor.rank() == 1 && is_integer(tensor.dtype());
+}
 
 /// The array that holds the labels, or arrays.end().
 TensorMap::iterator find_labels(TensorMap& arrays, const std::string& asked) {
@@ -79,28 +85,33 @@ TensorMap::iterator find_labels(TensorMap& arrays, const std::string& asked) {
 std::vector<int64_t> take_labels(TensorMap& arrays, const std::string& asked) {
   const auto found = find_labels(arrays, asked);
   if (found == arrays.end()) return {};
-  return within_frame([&] { return "array \"" + found->first + '"'; }, [&] {
-    if (!can_be_labels(found->second)) {
-      throw input_error("labels are integers, one a sample; it is " + described(found->second),
-                        "Name the array with the labels, or store class numbers.");
-    }
-    std::vector<int64_t> labels = to_int64s(found->second);
-    for (size_t i = 0; i < labels.size(); ++i) {
-      within_frame([&] { return "sample " + std::to_string(i); }, [&] { check_label(labels[i]); });
-    }
-    arrays.erase(found);
-    return labels;
-  });
+  return within_frame(
+      [&] { return "array \"" + found->first + '"'; },
+      [&] {
+        if (!can_be_labels(found->second)) {
+          throw input_error("labels are integers, one a sample; it is " + described(found->second),
+                            "Name the array with the labels, or store class numbers.");
+        }
+        std::vector<int64_t> labels = to_int64s(found->second);
+        for (size_t i = 0; i < labels.size(); ++i) {
+          within_frame([&] { return "sample " + std::to_string(i); },
+                       [&] { check_label(labels[i]); });
+        }
+        arrays.erase(found);
+        return labels;
+      });
 }
 
 void check_counts(const TensorMap& arrays, const std::vector<int64_t>* labels) {
   if (arrays.empty()) throw input_error("there is no array besides the labels");
   const auto& [first_key, first] = *arrays.begin();
   for (const auto& [key, tensor] : arrays) {
-    if (tensor.rank() == 0) throw input_error("the array \"" + key + "\" is a single number; its first dimension should count samples");
+    if (tensor.rank() == 0)
+      throw input_error("the array \"" + key +
+                        "\" is a single number; its first dimension should count samples");
     if (tensor.shape()[0] != first.shape()[0]) {
-      throw input_error(fmt::format("the array \"{}\" has {} samples, \"{}\" has {}", first_key, first.shape()[0], key,
-                                    tensor.shape()[0]),
+      throw input_error(fmt::format("the array \"{}\" has {} samples, \"{}\" has {}", first_key,
+                                    first.shape()[0], key, tensor.shape()[0]),
                         "The first dimension of every array counts the samples.");
     }
   }
@@ -112,8 +123,9 @@ void check_counts(const TensorMap& arrays, const std::vector<int64_t>* labels) {
 
 void apply(TensorMap& arrays, const Preprocessing& steps) {
   if (steps.resize || steps.crop) {
-    throw unsupported_error("the preprocessing resizes or crops, which is done for image files only",
-                            "Give just the values' part, such as '{scale: 1/255, mean: 0.5, std: 0.5}'.");
+    throw unsupported_error(
+        "the preprocessing resizes or crops, which is done for image files only",
+        "Give just the values' part, such as '{scale: 1/255, mean: 0.5, std: 0.5}'.");
   }
   if (!steps.changes_values()) return;
   bool any = false;
@@ -121,11 +133,13 @@ void apply(TensorMap& arrays, const Preprocessing& steps) {
     if (!is_floating(tensor.dtype()) || tensor.rank() != 4) continue;
     any = true;
     tensor = cast(tensor, DType::float32);
-    within_frame([&, &k = key] { return "array \"" + k + '"'; }, [&, &t = tensor] { normalize(t, steps); });
+    within_frame([&, &k = key] { return "array \"" + k + '"'; },
+                 [&, &t = tensor] { normalize(t, steps); });
   }
   if (any) return;
-  throw input_error("the preprocessing has nothing to work on: no array holds floats of [N,C,H,W] or [N,H,W,C]",
-                    "Leave it out; other arrays go to the model as they are.");
+  throw input_error(
+      "the preprocessing has nothing to work on: no array holds floats of [N,C,H,W] or [N,H,W,C]",
+      "Leave it out; other arrays go to the model as they are.");
 }
 
 }  // namespace
@@ -133,7 +147,8 @@ void apply(TensorMap& arrays, const Preprocessing& steps) {
 std::unique_ptr<Dataset> open_arrays(const DataSpec& spec) {
   const bool one = spec.path.extension() == ".npy";
   if (one && !spec.labels.empty()) {
-    throw usage_error(spec.path.string() + " is a single array and has no labels", "Put both into an .npz file.");
+    throw usage_error(spec.path.string() + " is a single array and has no labels",
+                      "Put both into an .npz file.");
   }
   TensorMap arrays;
   if (one) {
@@ -141,13 +156,16 @@ std::unique_ptr<Dataset> open_arrays(const DataSpec& spec) {
   } else {
     arrays = read_npz(spec.path);
   }
-  return within_frame([&] { return spec.path.string(); }, [&] {
-    const size_t count = arrays.size();
-    std::vector<int64_t> labels = one ? std::vector<int64_t>{} : take_labels(arrays, spec.labels);
-    check_counts(arrays, arrays.size() < count ? &labels : nullptr);
-    apply(arrays, spec.preprocessing);
-    return std::make_unique<Arrays>(one ? "npy" : "npz", spec.path, std::move(arrays), std::move(labels));
-  });
+  return within_frame([&] { return spec.path.string(); },
+                      [&] {
+                        const size_t count = arrays.size();
+                        std::vector<int64_t> labels =
+                            one ? std::vector<int64_t>{} : take_labels(arrays, spec.labels);
+                        check_counts(arrays, arrays.size() < count ? &labels : nullptr);
+                        apply(arrays, spec.preprocessing);
+                        return std::make_unique<Arrays>(one ? "npy" : "npz", spec.path,
+                                                        std::move(arrays), std::move(labels));
+                      });
 }
 
 }  // namespace qtool

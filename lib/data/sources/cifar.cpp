@@ -38,16 +38,18 @@ Format format_of(const fs::path& path, size_t bytes, const std::string& labels) 
   const bool may_be_ten = bytes % ten.record() == 0;
   const bool may_be_hundred = bytes % hundred.record() == 0;
   if (bytes == 0 || (!may_be_ten && !may_be_hundred)) {
-    throw input_error(path.string() + ": its " + std::to_string(bytes) +
-                          " bytes are no whole number of CIFAR records (3073 bytes, or 3074 of CIFAR-100)",
-                      bytes == 0 ? "" : "Is the download complete?");
+    throw input_error(
+        path.string() + ": its " + std::to_string(bytes) +
+            " bytes are no whole number of CIFAR records (3073 bytes, or 3074 of CIFAR-100)",
+        bytes == 0 ? "" : "Is the download complete?");
   }
   const bool named_so = path.filename() == "train.bin" || path.filename() == "test.bin";
   const Format format = may_be_hundred && (named_so || !may_be_ten) ? hundred : ten;
   const bool known = labels.empty() || (format.label_bytes == 2 && (labels == "fine" || coarse));
   if (!known) {
     throw usage_error("no labels \"" + labels + "\" in " + path.string(),
-                      format.label_bytes == 2 ? "CIFAR-100 has \"fine\" and \"coarse\"." : "CIFAR-10 has one label a record.");
+                      format.label_bytes == 2 ? "CIFAR-100 has \"fine\" and \"coarse\"."
+                                              : "CIFAR-10 has one label a record.");
   }
   return format;
 }
@@ -59,7 +61,8 @@ class Cifar : public Dataset {
       MappedFile file(path);
       const Format format = format_of(path, file.bytes().size(), spec.labels);
       if (!parts_.empty() && format.kind != format_.kind) {
-        throw input_error(path.string() + " holds " + format.kind + ", " + parts_.back().name + " beside it " + format_.kind);
+        throw input_error(path.string() + " holds " + format.kind + ", " + parts_.back().name +
+                          " beside it " + format_.kind);
       }
       format_ = format;
       parts_.push_back({path.filename().string(), std::move(file), size_});
@@ -77,7 +80,8 @@ class Cifar : public Dataset {
     Image image{kSide, kSide, std::vector<uint8_t>(3 * kPlane)};
     const std::byte* planes = bytes.data() + format_.label_bytes;
     for (size_t i = 0; i < kPlane; ++i) {
-      for (size_t c = 0; c < 3; ++c) image.pixels[3 * i + c] = static_cast<uint8_t>(planes[c * kPlane + i]);
+      for (size_t c = 0; c < 3; ++c)
+        image.pixels[3 * i + c] = static_cast<uint8_t>(planes[c * kPlane + i]);
     }
     Sample sample;
     sample.id = id(*part, index);
@@ -105,10 +109,13 @@ class Cifar : public Dataset {
     const auto after = std::upper_bound(parts_.begin(), parts_.end(), index,
                                         [](size_t i, const Part& part) { return i < part.first; });
     const Part& part = *std::prev(after);
-    return {&part, part.file.bytes().subspan((index - part.first) * format_.record(), format_.record())};
+    return {&part,
+            part.file.bytes().subspan((index - part.first) * format_.record(), format_.record())};
   }
 
-  int64_t label(std::span<const std::byte> bytes) const { return static_cast<int64_t>(bytes[format_.label_at]); }
+  int64_t label(std::span<const std::byte> bytes) const {
+    return static_cast<int64_t>(bytes[format_.label_at]);
+  }
 
   std::string id(const Part& part, size_t index) const {
     return part.name + ':' + std::to_string(index - part.first);
@@ -117,7 +124,8 @@ class Cifar : public Dataset {
   void check(size_t index) const {
     const auto [part, bytes] = record(index);
     if (label(bytes) < format_.classes) return;
-    throw input_error(fmt::format("{}: label {}, expected 0 to {}", id(*part, index), label(bytes), format_.classes - 1),
+    throw input_error(fmt::format("{}: label {}, expected 0 to {}", id(*part, index), label(bytes),
+                                  format_.classes - 1),
                       "Is it a file of CIFAR's binary version?");
   }
 
@@ -130,7 +138,9 @@ class Cifar : public Dataset {
 bool is_training_file(const std::string& name) {
   return name == "train.bin" || (name.starts_with("data_batch_") && name.ends_with(".bin"));
 }
-bool is_test_file(const std::string& name) { return name == "test.bin" || name == "test_batch.bin"; }
+bool is_test_file(const std::string& name) {
+  return name == "test.bin" || name == "test_batch.bin";
+}
 
 }  // namespace
 
@@ -152,7 +162,11 @@ std::vector<fs::path> find_cifar(const fs::path& folder, const std::string& spli
   if (split == "test" && !test.empty()) return test;
   if (!split.empty()) {
     throw usage_error(folder.string() + " has no split \"" + split + '"',
-                      "It has " + std::string(train.empty() ? "test" : test.empty() ? "train" : "train and test") + '.');
+                      "It has " +
+                          std::string(train.empty()  ? "test"
+                                      : test.empty() ? "train"
+                                                     : "train and test") +
+                          '.');
   }
   if (!train.empty() && !test.empty()) {
     throw usage_error(folder.string() + " holds training and test samples",

@@ -19,7 +19,8 @@ struct Entry {
 
 class Images : public Dataset {
  public:
-  Images(std::string kind, fs::path folder, std::vector<Entry> entries, const DataSpec& spec, std::string extra)
+  Images(std::string kind, fs::path folder, std::vector<Entry> entries, const DataSpec& spec,
+         std::string extra)
       : kind_(std::move(kind)), folder_(std::move(folder)), entries_(std::move(entries)),
         preprocessing_(spec.preprocessing), extra_(std::move(extra)) {
     for (const Entry& entry : entries_) {
@@ -60,12 +61,13 @@ class Images : public Dataset {
 
 bool is_hidden(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name.starts_with('.') || name.starts_with("__");
+  return name.starts_with('.') || name == "__MACOSX";
 }
 
 bool is_other_image(const fs::path& path) {
-  static constexpr std::array<std::string_view, 8> kOthers{".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif", ".ppm"};
-  return std::find(kOthers.begin(), kOthers.end(), path.extension().string()) != kOthers.end();
+  static constexpr std::array<std::string_view, 8> kOthers{".bmp",  ".gif",  ".webp", ".tif",
+                                                           ".tiff", ".heic", ".avif", ".ppm"};
+  return std::find(kOthers.begin(), kOthers.end(), lower_extension(path)) != kOthers.end();
 }
 
 struct Listing {
@@ -84,8 +86,9 @@ Listing list(const fs::path& folder) {
     } else if (has_image_extension(entry.path())) {
       listing.images.push_back(name);
     } else if (is_other_image(entry.path())) {
-      throw unsupported_error(entry.path().string() + ": images are read from JPEG and PNG files only",
-                              "Convert it, or take it out of the data set.");
+      throw unsupported_error(
+          entry.path().string() + ": images are read from JPEG and PNG files only",
+          "Convert it, or take it out of the data set.");
     }
   }
   std::sort(listing.folders.begin(), listing.folders.end());
@@ -100,11 +103,13 @@ std::vector<Entry> entries_by_class(const fs::path& root, const std::vector<std:
     const Listing listing = list(folder);
     if (listing.images.empty()) {
       throw input_error("no images in the class folder " + folder.string(),
-                        listing.folders.empty() ? "Remove it if it is no class."
-                                                : "It has folders itself: is it the one that you mean?");
+                        listing.folders.empty()
+                            ? "Remove it if it is no class."
+                            : "It has folders itself: is it the one that you mean?");
     }
     if (!listing.folders.empty()) {
-      throw input_error("the class folder " + folder.string() + " holds another folder, " + listing.folders.front(),
+      throw input_error("the class folder " + folder.string() + " holds another folder, " +
+                            listing.folders.front(),
                         "The images of a class lie directly in its folder.");
     }
     for (const std::string& image : listing.images) {
@@ -119,18 +124,21 @@ std::vector<Entry> entries_by_class(const fs::path& root, const std::vector<std:
 std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec) {
   const fs::path& folder = spec.path;
   if (!spec.labels.empty()) {
-    throw usage_error("no labels \"" + spec.labels + "\": " + folder.string() + " is a folder of images",
-                      "Its labels come from labels.csv or from the names of class folders.");
+    throw usage_error(
+        "no labels \"" + spec.labels + "\": " + folder.string() + " is a folder of images",
+        "Its labels come from labels.csv or from the names of class folders.");
   }
   const Listing listing = list(folder);
   if (listing.images.empty() && listing.folders.empty()) {
-    throw input_error("no images in " + folder.string(),
-                      "Expected JPEG or PNG files, folders of them, labels.csv, or CIFAR's .bin files.");
+    throw input_error(
+        "no images in " + folder.string(),
+        "Expected JPEG or PNG files, folders of them, labels.csv, or CIFAR's .bin files.");
   }
   if (!listing.images.empty() && !listing.folders.empty()) {
-    throw input_error(folder.string() + " holds both images and folders, such as " + listing.images.front() + " and " +
-                          listing.folders.front(),
-                      "Use one folder for each class, or only images, or describe them in labels.csv.");
+    throw input_error(
+        folder.string() + " holds both images and folders, such as " + listing.images.front() +
+            " and " + listing.folders.front(),
+        "Use one folder for each class, or only images, or describe them in labels.csv.");
   }
   std::vector<Entry> entries;
   // A folder of that name alone is no class of its own.
@@ -142,7 +150,8 @@ std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec) {
     if (entries.empty()) throw input_error("no images in " + (folder / "images").string());
     return std::make_unique<Images>("images", folder, std::move(entries), spec, "");
   }
-  return std::make_unique<Images>("class folders", folder, entries_by_class(folder, listing.folders), spec, "");
+  return std::make_unique<Images>("class folders", folder,
+                                  entries_by_class(folder, listing.folders), spec, "");
 }
 
 std::unique_ptr<Dataset> open_labelled_images(const fs::path& csv, const DataSpec& spec) {
@@ -162,7 +171,8 @@ std::unique_ptr<Dataset> open_labelled_images(const fs::path& csv, const DataSpe
     }
   }
   if (entries.empty()) throw input_error(csv.string() + " lists no images");
-  return std::make_unique<Images>("labelled images", folder, std::move(entries), spec, read_file(csv));
+  return std::make_unique<Images>("labelled images", folder, std::move(entries), spec,
+                                  read_file(csv));
 }
 
 }  // namespace qtool

@@ -13,7 +13,8 @@ namespace {
 
 constexpr uint64_t kMaxTable = 1 << 30;
 
-/// One line's fields. Quoted ones may hold commas and doubled quotes, but no line end: no path here does.
+/// One line's fields. Quoted ones may hold commas and doubled quotes, but no line end: no path here
+/// does.
 std::vector<std::string> fields_of(std::string_view line) {
   std::vector<std::string> fields(1);
   bool quoted = false;
@@ -56,7 +57,8 @@ std::optional<Columns> heading(const std::vector<std::string>& fields) {
   const auto find = [&](std::string_view name) {
     const auto found = std::find(fields.begin(), fields.end(), name);
     if (found == fields.end()) {
-      throw input_error("no column \"" + std::string(name) + '"', "The first line should name the columns, as \"file,label\".");
+      throw input_error("no column \"" + std::string(name) + '"',
+                        "The first line should name the columns, as \"file,label\".");
     }
     return static_cast<size_t>(found - fields.begin());
   };
@@ -68,16 +70,20 @@ void check_inside(const std::string& file) {
   const bool climbs = std::find(path.begin(), path.end(), "..") != path.end();
   if (file.empty()) throw input_error("the file has no name");
   if (path.is_absolute() || climbs || file.find('\0') != std::string::npos) {
-    throw input_error("the file \"" + file.substr(0, 200) + "\" is not inside the folder", "Give paths relative to the table.");
+    throw input_error("the file \"" + file.substr(0, 200) + "\" is not inside the folder",
+                      "Give paths relative to the table.");
   }
 }
 
 LabelRow row_of(const std::vector<std::string>& fields, const Columns& columns, size_t line) {
   if (fields.size() <= std::max(columns.file, columns.label)) {
-    throw input_error(fmt::format("{} fields, expected at least {}", fields.size(), std::max(columns.file, columns.label) + 1));
+    throw input_error(fmt::format("{} fields, expected at least {}", fields.size(),
+                                  std::max(columns.file, columns.label) + 1));
   }
   const auto label = integer(fields[columns.label]);
-  if (!label) throw input_error("the label \"" + fields[columns.label].substr(0, 40) + "\" is not an integer");
+  if (!label)
+    throw input_error("the label \"" + fields[columns.label].substr(0, 40) +
+                      "\" is not an integer");
   check_label(*label);
   check_inside(fields[columns.file]);
   return {fields[columns.file], *label, line};
@@ -103,17 +109,20 @@ std::vector<LabelRow> read_labels(const std::filesystem::path& csv) {
     rest.remove_prefix(std::min(text.size() + 1, rest.size()));
     if (text.ends_with('\r')) text.remove_suffix(1);
     if (text.empty()) continue;
-    within_frame([&] { return csv.string() + ':' + std::to_string(line); }, [&] {
-      const std::vector<std::string> fields = fields_of(text);
-      if (!columns) {
-        const auto named = heading(fields);
-        columns = named.value_or(Columns{});
-        if (named) return;
-      }
-      rows.push_back(row_of(fields, *columns, line));
-      const auto [earlier, fresh] = seen.emplace(rows.back().file, line);
-      if (!fresh) throw input_error(fmt::format("{} is listed already in line {}", rows.back().file, earlier->second));
-    });
+    within_frame([&] { return csv.string() + ':' + std::to_string(line); },
+                 [&] {
+                   const std::vector<std::string> fields = fields_of(text);
+                   if (!columns) {
+                     const auto named = heading(fields);
+                     columns = named.value_or(Columns{});
+                     if (named) return;
+                   }
+                   rows.push_back(row_of(fields, *columns, line));
+                   const auto [earlier, fresh] = seen.emplace(rows.back().file, line);
+                   if (!fresh)
+                     throw input_error(fmt::format("{} is listed already in line {}",
+                                                   rows.back().file, earlier->second));
+                 });
   }
   return rows;
 }

@@ -27,22 +27,25 @@ std::string last_part(const fs::path& path) {
 
 std::string hash_of(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
 
-std::string line(const std::string& name, uint64_t bytes) { return name + ' ' + std::to_string(bytes) + '\n'; }
+std::string line(const std::string& name, uint64_t bytes) {
+  return name + ' ' + std::to_string(bytes) + '\n';
+}
 
 }  // namespace
 
 Json provenance_of_file(std::string kind, const fs::path& file, size_t samples) {
   const uint64_t bytes = size_of(file);
   const bool whole = bytes <= kMaxHashed;
-  return {{"kind", std::move(kind)},
-          {"path", last_part(file)},
-          {"samples", samples},
-          {"sha256", whole ? sha256(MappedFile(file).bytes()) : hash_of(line(last_part(file), bytes))},
-          {"sha256_of", whole ? "content" : "names and sizes"}};
+  return {
+      {"kind", std::move(kind)},
+      {"path", last_part(file)},
+      {"samples", samples},
+      {"sha256", whole ? sha256(MappedFile(file).bytes()) : hash_of(line(last_part(file), bytes))},
+      {"sha256_of", whole ? "content" : "names and sizes"}};
 }
 
-Json provenance_of_files(std::string kind, const fs::path& folder, std::vector<std::string> files, size_t samples,
-                         std::string_view extra) {
+Json provenance_of_files(std::string kind, const fs::path& folder, std::vector<std::string> files,
+                         size_t samples, std::string_view extra) {
   std::sort(files.begin(), files.end());
   std::string list;
   for (const std::string& file : files) list += line(file, size_of(folder / file));

@@ -18,15 +18,18 @@ namespace qtool {
 inline constexpr int64_t kMaxLabel = (1 << 24) - 1;
 
 /// Files of the binary version, one data set in this order. Errors: see open_dataset.
-std::unique_ptr<Dataset> open_cifar(const std::vector<std::filesystem::path>& files, const DataSpec& spec);
+std::unique_ptr<Dataset> open_cifar(const std::vector<std::filesystem::path>& files,
+                                    const DataSpec& spec);
 
 /// The CIFAR files in a folder that belong to spec.split; none where it has no such files.
 /// Errors (usage): it has both splits, and none or an unknown one is asked for.
-std::vector<std::filesystem::path> find_cifar(const std::filesystem::path& folder, const std::string& split);
+std::vector<std::filesystem::path> find_cifar(const std::filesystem::path& folder,
+                                              const std::string& split);
 
-std::unique_ptr<Dataset> open_arrays(const DataSpec& spec);             ///< .npz, .npy
-std::unique_ptr<Dataset> open_labelled_images(const std::filesystem::path& csv, const DataSpec& spec);
-std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec);       ///< classes or plain
+std::unique_ptr<Dataset> open_arrays(const DataSpec& spec);  ///< .npz, .npy
+std::unique_ptr<Dataset> open_labelled_images(const std::filesystem::path& csv,
+                                              const DataSpec& spec);
+std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec);  ///< classes or plain
 
 /// "labels.csv": rows of a file and a label.
 struct LabelRow {
@@ -48,7 +51,8 @@ void check_label(int64_t label);
 Json provenance_of_file(std::string kind, const std::filesystem::path& file, size_t samples);
 
 /// The hash is over the lines "name size" of `files`, relative to `folder` and sorted, and `extra`.
-Json provenance_of_files(std::string kind, const std::filesystem::path& folder, std::vector<std::string> files,
-                         size_t samples, std::string_view extra = {});
+Json provenance_of_files(std::string kind, const std::filesystem::path& folder,
+                         std::vector<std::string> files, size_t samples,
+                         std::string_view extra = {});
 
 }  // namespace qtool
