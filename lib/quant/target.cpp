@@ -118,7 +118,8 @@ Target parse_target(const std::string& yaml) {
   }
   target.fixed_ranges = member_or(json, "fixed_ranges", false);
   target.remove_activations = member_or(json, "remove_activations", true);
-  for (const auto& [name, value] : member<Json>(json, "computes").items()) {
+  const Json computes = member<Json>(json, "computes");
+  for (const auto& [name, value] : computes.items()) {
     within_frame([&] { return "computes: " + name; },
                  [&] { target.computes.emplace(op_key(name), parse_op(value)); });
   }
