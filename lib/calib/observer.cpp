@@ -31,7 +31,8 @@ void Observer::observe_sample(const float* data, int64_t outer, int64_t channels
   if (stats_.channel_axis && channels > 0) {
     if (stats_.channel_ranges.empty()) stats_.channel_ranges.resize(narrow<size_t>(channels));
     if (stats_.channel_ranges.size() != narrow<size_t>(channels)) {
-      throw input_error("a sample has " + std::to_string(channels) + " channels, those before it had " +
+      throw input_error("a sample has " + std::to_string(channels) +
+                            " channels, those before it had " +
                             std::to_string(stats_.channel_ranges.size()),
                         "Collect this tensor's range without its channels.");
     }
@@ -108,7 +109,8 @@ void Observer::widen_channels(std::span<const float> block, int64_t begin, const
 
 void Observer::merge(const Observer& other) {
   stats_.merge(other.stats_);
-  if (!first_non_finite_ && other.first_non_finite_) first_non_finite_ = seen_ + *other.first_non_finite_;
+  if (!first_non_finite_ && other.first_non_finite_)
+    first_non_finite_ = seen_ + *other.first_non_finite_;
   seen_ += other.seen_;
 }
 

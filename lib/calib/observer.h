@@ -38,7 +38,8 @@ class Observer {
     int64_t channels;
     int64_t inner;
   };
-  std::optional<Range> observe_block(std::span<const float> block, int64_t begin, const Place& place);
+  std::optional<Range> observe_block(std::span<const float> block, int64_t begin,
+                                     const Place& place);
   void widen_channels(std::span<const float> block, int64_t begin, const Place& place);
 
   TensorStats stats_;

@@ -21,7 +21,8 @@ float finite_float(const Json& json, std::string_view key) {
 }
 
 const Json& part(const Json& object, std::string_view key) {
-  if (!object.is_object()) throw input_error(fmt::format("expected an object with the key \"{}\"", key));
+  if (!object.is_object())
+    throw input_error(fmt::format("expected an object with the key \"{}\"", key));
   const auto found = object.find(key);
   if (found == object.end()) throw input_error(fmt::format("the key \"{}\" is missing", key));
   return *found;
@@ -47,7 +48,8 @@ int64_t integer_member(const Json& object, std::string_view key) {
 int int_member(const Json& object, std::string_view key) {
   const int64_t value = integer_member(object, key);
   if (value < -100000 || value > 100000) {
-    throw input_error(fmt::format("the key \"{}\" has the value {}, far beyond what it can be", key, value));
+    throw input_error(
+        fmt::format("the key \"{}\" has the value {}, far beyond what it can be", key, value));
   }
   return static_cast<int>(value);
 }
@@ -81,7 +83,8 @@ Json to_json(const Range& range) {
 
 Range range_from_json(const Json& json) {
   check_keys(json, {"low", "high"});
-  const Range range{finite_float(part(json, "low"), "low"), finite_float(part(json, "high"), "high")};
+  const Range range{finite_float(part(json, "low"), "low"),
+                    finite_float(part(json, "high"), "high")};
   if (range.low > range.high) {
     throw input_error(fmt::format("\"low\" is {}, above \"high\", {}", range.low, range.high));
   }
@@ -125,14 +128,17 @@ void read_channels(const Json& json, TensorStats& stats) {
   const Json& lows = array_part(json, "low");
   const Json& highs = array_part(json, "high");
   if (lows.size() != highs.size()) {
-    throw input_error(fmt::format("\"low\" has {} channels, \"high\" has {}", lows.size(), highs.size()));
+    throw input_error(
+        fmt::format("\"low\" has {} channels, \"high\" has {}", lows.size(), highs.size()));
   }
   for (size_t c = 0; c < lows.size(); ++c) {
     const Range range{finite_float(lows[c], "low"), finite_float(highs[c], "high")};
     if (range.low > 0 || range.high < 0 || range.low < std::min(stats.range.low, 0.0F) ||
         range.high > std::max(stats.range.high, 0.0F)) {
-      throw input_error(fmt::format("channel {} has the range {} to {}, which does not hold 0 or exceeds "
-                                    "the tensor's range", c, range.low, range.high));
+      throw input_error(
+          fmt::format("channel {} has the range {} to {}, which does not hold 0 or exceeds "
+                      "the tensor's range",
+                      c, range.low, range.high));
     }
     stats.channel_ranges.push_back(range);
   }
@@ -140,8 +146,9 @@ void read_channels(const Json& json, TensorStats& stats) {
 
 void contradiction(bool found, std::string_view what) {
   if (!found) return;
-  throw input_error(fmt::format("its statistics contradict each other: {}", what),
-                    "To set a range by hand, add \"override\": {\"low\": ..., \"high\": ...} instead.");
+  throw input_error(
+      fmt::format("its statistics contradict each other: {}", what),
+      "To set a range by hand, add \"override\": {\"low\": ..., \"high\": ...} instead.");
 }
 
 /// What select_range relies on.
@@ -181,7 +188,8 @@ Json to_json(const TensorStats& stats) {
 
 TensorStats stats_from_json(const Json& json) {
   const auto in = [&](std::string_view key, auto&& read) {
-    return within_frame([&] { return fmt::format("\"{}\"", key); }, [&] { return read(part(json, key)); });
+    return within_frame([&] { return fmt::format("\"{}\"", key); },
+                        [&] { return read(part(json, key)); });
   };
   TensorStats stats;
   stats.samples = count_member(json, "samples");
@@ -193,7 +201,8 @@ TensorStats stats_from_json(const Json& json) {
   stats.sample_lows = ExactSum::from_text(member<std::string>(json, "sample_lows"));
   stats.sample_highs = ExactSum::from_text(member<std::string>(json, "sample_highs"));
   stats.histogram = in("histogram", histogram_from_json);
-  if (json.contains("channels")) in("channels", [&](const Json& channels) { read_channels(channels, stats); });
+  if (json.contains("channels"))
+    in("channels", [&](const Json& channels) { read_channels(channels, stats); });
   check(stats);
   return stats;
 }

@@ -20,7 +20,8 @@ void check_utf8(const std::string& name) {
   try {
     static_cast<void>(Json(name).dump());
   } catch (const Json::exception&) {
-    throw input_error("the tensor name \"" + Json(name).dump(-1, ' ', true, Json::error_handler_t::replace) +
+    throw input_error("the tensor name \"" +
+                          Json(name).dump(-1, ' ', true, Json::error_handler_t::replace) +
                           "\" is not UTF-8, so that no table can hold it",
                       "Rename the value in the model.");
   }
@@ -48,12 +49,13 @@ CalibrationTable table_from_json(const Json& json) {
   check_schema(json, kSchema);
   check_keys(json, {"schema", "model", "data", "preprocessing", "samples", "tensors"});
   CalibrationTable table;
-  within_frame([] { return std::string("\"model\""); }, [&] {
-    const auto model = member<Json>(json, "model");
-    check_keys(model, {"name", "sha256"});
-    table.model_name = member<std::string>(model, "name");
-    table.model_sha256 = member<std::string>(model, "sha256");
-  });
+  within_frame([] { return std::string("\"model\""); },
+               [&] {
+                 const auto model = member<Json>(json, "model");
+                 check_keys(model, {"name", "sha256"});
+                 table.model_name = member<std::string>(model, "name");
+                 table.model_sha256 = member<std::string>(model, "sha256");
+               });
   table.data = member<Json>(json, "data");
   table.preprocessing = member<Json>(json, "preprocessing");
   table.samples = count_member(json, "samples");
@@ -62,16 +64,18 @@ CalibrationTable table_from_json(const Json& json) {
     throw input_error("the key \"tensors\" is missing or no object");
   }
   for (const auto& [name, value] : tensors->items()) {
-    within_frame([&, &key = name] { return at_tensor(key); }, [&, &key = name, &entry = value] {
-      check_keys(entry, {"samples", "elements", "zeros", "nans", "infinities", "range", "sample_lows",
-                         "sample_highs", "histogram", "channels", "override"});
-      TableEntry& read = table.tensors[key];
-      read.stats = stats_from_json(entry);
-      const auto found = entry.find("override");
-      if (found == entry.end()) return;
-      read.override_range = within_frame([] { return std::string("\"override\""); },
-                                         [&] { return range_from_json(*found); });
-    });
+    within_frame([&, &key = name] { return at_tensor(key); },
+                 [&, &key = name, &entry = value] {
+                   check_keys(entry,
+                              {"samples", "elements", "zeros", "nans", "infinities", "range",
+                               "sample_lows", "sample_highs", "histogram", "channels", "override"});
+                   TableEntry& read = table.tensors[key];
+                   read.stats = stats_from_json(entry);
+                   const auto found = entry.find("override");
+                   if (found == entry.end()) return;
+                   read.override_range = within_frame([] { return std::string("\"override\""); },
+                                                      [&] { return range_from_json(*found); });
+                 });
   }
   return table;
 }
@@ -97,7 +101,8 @@ Json joined(const Json& a, const Json& b) {
       parts.push_back(*data);
     }
   }
-  std::sort(parts.begin(), parts.end(), [](const Json& x, const Json& y) { return x.dump() < y.dump(); });
+  std::sort(parts.begin(), parts.end(),
+            [](const Json& x, const Json& y) { return x.dump() < y.dump(); });
   return parts;
 }
 
@@ -119,8 +124,8 @@ void check_same_tensors(const CalibrationTable& a, const CalibrationTable& b) {
 
 CalibrationTable merge(const CalibrationTable& a, const CalibrationTable& b) {
   if (a.model_sha256 != b.model_sha256) {
-    refuse(fmt::format("one is of {} ({}), the other of {} ({})", a.model_name, a.model_sha256.substr(0, 12),
-                       b.model_name, b.model_sha256.substr(0, 12)));
+    refuse(fmt::format("one is of {} ({}), the other of {} ({})", a.model_name,
+                       a.model_sha256.substr(0, 12), b.model_name, b.model_sha256.substr(0, 12)));
   }
   if (a.preprocessing != b.preprocessing) refuse("their preprocessing differs");
   check_same_tensors(a, b);
@@ -132,18 +137,20 @@ CalibrationTable merge(const CalibrationTable& a, const CalibrationTable& b) {
   merged.samples = *samples;
   for (auto& [name, entry] : merged.tensors) {
     const TableEntry& other = b.tensors.at(name);
-    within_frame([&, &key = name] { return at_tensor(key); }, [&, &mine = entry] {
-      mine.stats.merge(other.stats);
-      if (!mine.override_range) mine.override_range = other.override_range;
-      if (other.override_range && mine.override_range != other.override_range) {
-        refuse("they override its range in different ways");
-      }
-    });
+    within_frame([&, &key = name] { return at_tensor(key); },
+                 [&, &mine = entry] {
+                   mine.stats.merge(other.stats);
+                   if (!mine.override_range) mine.override_range = other.override_range;
+                   if (other.override_range && mine.override_range != other.override_range) {
+                     refuse("they override its range in different ways");
+                   }
+                 });
   }
   return merged;
 }
 
-Range chosen_range(const TableEntry& entry, QuantType type, Scheme scheme, const RangeMethod& method) {
+Range chosen_range(const TableEntry& entry, QuantType type, Scheme scheme,
+                   const RangeMethod& method) {
   if (!entry.override_range) return select_range(entry.stats, type, scheme, method);
   return {std::min(entry.override_range->low, 0.0F), std::max(entry.override_range->high, 0.0F)};
 }

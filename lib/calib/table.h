@@ -24,8 +24,8 @@ struct TableEntry {
 /// dates and paths; reading gives back exactly what was written.
 struct CalibrationTable {
   std::string model_sha256;
-  std::string model_name;         ///< the file's name without its folder
-  Json data = Json::object();     ///< where the samples come from; a list of such after merging
+  std::string model_name;      ///< the file's name without its folder
+  Json data = Json::object();  ///< where the samples come from; a list of such after merging
   Json preprocessing = Json::object();
   uint64_t samples = 0;
   std::map<std::string, TableEntry> tensors;  ///< by value name
@@ -50,6 +50,7 @@ CalibrationTable merge(const CalibrationTable& a, const CalibrationTable& b);
 
 /// The override where there is one (0 added), otherwise what the method selects. Errors (input):
 /// nothing was observed.
-Range chosen_range(const TableEntry& entry, QuantType type, Scheme scheme, const RangeMethod& method);
+Range chosen_range(const TableEntry& entry, QuantType type, Scheme scheme,
+                   const RangeMethod& method);
 
 }  // namespace qtool

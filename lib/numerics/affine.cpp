@@ -143,14 +143,16 @@ void for_each_run(const Shape& shape, const QuantParams& params, F&& f) {
       [&](int64_t begin, int64_t count, int64_t slice) {
         const float scale = params.scale[static_cast<size_t>(slice)];
         const int32_t zero_point = params.zero_point[static_cast<size_t>(slice)];
-        f(begin, count, [scale](int64_t) { return scale; },
-          [zero_point](int64_t) { return zero_point; });
+        f(
+            begin, count, [scale](int64_t) { return scale; },
+            [zero_point](int64_t) { return zero_point; });
       },
       [&](int64_t begin, int64_t count, int64_t first_slice) {
         const float* scales = params.scale.data() + first_slice;
         const int32_t* zero_points = params.zero_point.data() + first_slice;
-        f(begin, count, [scales](int64_t i) { return scales[i]; },
-          [zero_points](int64_t i) { return zero_points[i]; });
+        f(
+            begin, count, [scales](int64_t i) { return scales[i]; },
+            [zero_points](int64_t i) { return zero_points[i]; });
       });
 }
 

@@ -75,7 +75,8 @@ struct Magnitude {
   int highest() const {  ///< -1 for zero
     for (size_t i = limbs.size(); i-- > 0;) {
       const auto limb = static_cast<uint64_t>(limbs[i]);
-      if (limb != 0) return static_cast<int>(i) * kLimbBits + static_cast<int>(std::bit_width(limb)) - 1;
+      if (limb != 0)
+        return static_cast<int>(i) * kLimbBits + static_cast<int>(std::bit_width(limb)) - 1;
     }
     return -1;
   }

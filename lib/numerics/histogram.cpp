@@ -138,7 +138,9 @@ void Histogram::merge(const Histogram& other) {
   if (other.empty()) return;
   // Its bins' edges stand for the values: both ends hold some, and floor() of any value in a bin
   // is floor() of the bin's lower edge on every coarser grid.
-  const auto edge = [&](int64_t bin) { return std::ldexp(static_cast<double>(bin), other.exponent_); };
+  const auto edge = [&](int64_t bin) {
+    return std::ldexp(static_cast<double>(bin), other.exponent_);
+  };
   const int64_t other_last = other.first_bin_ + static_cast<int64_t>(other.counts_.size()) - 1;
   if (counts_.empty() || exponent_ < other.exponent_) {
     Histogram mine = std::exchange(*this, other);

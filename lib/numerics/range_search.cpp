@@ -44,8 +44,9 @@ class Search {
     const double high = static_cast<double>(full_.high) * std::exp2(-shrink.high);
     if (scheme_ == Scheme::asymmetric) return {static_cast<float>(low), static_cast<float>(high)};
     // One threshold for both sides: the shorter side is cut only when it is reached.
-    const double threshold = std::max(-static_cast<double>(full_.low), static_cast<double>(full_.high)) *
-                             std::exp2(-shrink.high);
+    const double threshold =
+        std::max(-static_cast<double>(full_.low), static_cast<double>(full_.high)) *
+        std::exp2(-shrink.high);
     return {std::max(full_.low, static_cast<float>(-threshold)),
             std::min(full_.high, static_cast<float>(threshold))};
   }
@@ -65,7 +66,8 @@ class Search {
     for (int i = 0; first + i * step <= last; ++i) {
       const double place = first + i * step;
       if (place < 0 || place > octaves_) continue;
-      found |= attempt({move == Move::high ? start.low : place, move == Move::low ? start.high : place});
+      found |=
+          attempt({move == Move::high ? start.low : place, move == Move::low ? start.high : place});
     }
     return found;
   }

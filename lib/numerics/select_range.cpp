@@ -17,15 +17,18 @@ template <class... Cases>
 struct Match : Cases... {
   using Cases::operator()...;
 };
+template <class... Cases>
+Match(Cases...) -> Match<Cases...>;  // clang 14 does not deduce it
 
 }  // namespace
 
 std::string to_string(const RangeMethod& method) {
-  return std::visit(Match{[](const MinMax&) -> std::string { return "minmax"; },
-                          [](const MeanMinMax&) -> std::string { return "mean-minmax"; },
-                          [](const Percentile& p) { return fmt::format("percentile:{}", p.percentile); },
-                          [](const MeanSquare&) -> std::string { return "mse"; }},
-                    method);
+  return std::visit(
+      Match{[](const MinMax&) -> std::string { return "minmax"; },
+            [](const MeanMinMax&) -> std::string { return "mean-minmax"; },
+            [](const Percentile& p) { return fmt::format("percentile:{}", p.percentile); },
+            [](const MeanSquare&) -> std::string { return "mse"; }},
+      method);
 }
 
 RangeMethod parse_range_method(const std::string& text) {
@@ -85,7 +88,8 @@ Range percentile_bounds(const TensorStats& stats, Scheme scheme, double percenti
 Range select_range(const TensorStats& stats, QuantType type, Scheme scheme,
                    const RangeMethod& method) {
   if (stats.empty()) {
-    throw input_error("no finite element was observed", "Calibrate with data that reach this tensor.");
+    throw input_error("no finite element was observed",
+                      "Calibrate with data that reach this tensor.");
   }
   const Range full = with_zero(stats.range);
   const Range wanted = std::visit(

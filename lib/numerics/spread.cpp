@@ -18,7 +18,8 @@ std::vector<Mass> spread(const TensorStats& stats) {
     uint64_t count = histogram.counts()[i];
     if (bin == 0) count -= std::min(count, stats.zeros);
     if (count == 0) continue;
-    const double low = std::max(static_cast<double>(bin) * width, static_cast<double>(stats.range.low));
+    const double low =
+        std::max(static_cast<double>(bin) * width, static_cast<double>(stats.range.low));
     const double high =
         std::min(static_cast<double>(bin + 1) * width, static_cast<double>(stats.range.high));
     // A sliver is a point: the highest value often stands at the very start of its bin, such as

@@ -31,8 +31,9 @@ void TensorStats::merge(const TensorStats& other) {
   const bool one_has_none = channel_ranges.empty() || other.channel_ranges.empty();
   if (channel_axis != other.channel_axis ||
       (!one_has_none && channel_ranges.size() != other.channel_ranges.size())) {
-    throw input_error("statistics of " + std::to_string(channel_ranges.size()) + " channels and of " +
-                          std::to_string(other.channel_ranges.size()) + " channels cannot be merged",
+    throw input_error("statistics of " + std::to_string(channel_ranges.size()) +
+                          " channels and of " + std::to_string(other.channel_ranges.size()) +
+                          " channels cannot be merged",
                       "Collect both with the same options.");
   }
   if (!other.empty()) {

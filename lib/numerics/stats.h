@@ -60,8 +60,8 @@ class Histogram {
   void merge(const Histogram& other);
 
   bool empty() const { return counts_.empty(); }
-  int exponent() const { return exponent_; }        ///< bin width is 2^exponent
-  int64_t first_bin() const { return first_bin_; }  ///< grid index of counts()[0]
+  int exponent() const { return exponent_; }                    ///< bin width is 2^exponent
+  int64_t first_bin() const { return first_bin_; }              ///< grid index of counts()[0]
   std::span<const uint64_t> counts() const { return counts_; }  ///< trimmed: ends are not zero
   uint64_t total() const;
 
@@ -90,8 +90,8 @@ struct TensorStats {
   uint64_t zeros = 0;     ///< elements equal to zero
   uint64_t nans = 0;
   uint64_t infinities = 0;
-  Range range;            ///< of the finite elements, never -0; zeros while elements == 0
-  ExactSum sample_lows;   ///< sum over the samples of each sample's lowest element
+  Range range;           ///< of the finite elements, never -0; zeros while elements == 0
+  ExactSum sample_lows;  ///< sum over the samples of each sample's lowest element
   ExactSum sample_highs;
   Histogram histogram;
   std::optional<int> channel_axis;

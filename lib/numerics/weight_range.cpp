@@ -16,7 +16,8 @@ namespace {
 /// The elements of one slice, side by side; in place where they are so already.
 class Slice {
  public:
-  std::span<const float> of(std::span<const float> weights, const ScaleLayout& layout, int64_t slice) {
+  std::span<const float> of(std::span<const float> weights, const ScaleLayout& layout,
+                            int64_t slice) {
     if (layout.per_tensor) return weights;
     copy_.clear();
     layout.for_each_piece(slice, [&](int64_t begin, int64_t count, int64_t stride) {
@@ -34,7 +35,8 @@ class Slice {
 /// Before any thread starts, so that the element named does not depend on their number.
 void check_finite(std::span<const float> weights) {
   if (weights.empty() || scan(weights).finite) return;
-  const auto found = std::find_if(weights.begin(), weights.end(), [](float x) { return !std::isfinite(x); });
+  const auto found =
+      std::find_if(weights.begin(), weights.end(), [](float x) { return !std::isfinite(x); });
   throw input_error("element " + std::to_string(found - weights.begin()) + " of the weights is " +
                         std::to_string(*found),
                     "Check the model: its training may have diverged.");
@@ -71,8 +73,8 @@ double squared_error(std::span<const float> elements, const QuantParams& params)
 
 /// choose(elements) for each slice; slices run in parallel.
 template <class Choose>
-std::vector<Range> for_each_slice(const Tensor& weights, std::optional<int> axis, int64_t block_size,
-                                  Choose&& choose) {
+std::vector<Range> for_each_slice(const Tensor& weights, std::optional<int> axis,
+                                  int64_t block_size, Choose&& choose) {
   const ScaleLayout layout(weights.shape(), axis, block_size);
   const auto elements = weights.data<float>();
   check_finite(elements);
@@ -91,7 +93,8 @@ std::vector<Range> for_each_slice(const Tensor& weights, std::optional<int> axis
 
 }  // namespace
 
-std::vector<Range> weight_ranges(const Tensor& weights, std::optional<int> axis, int64_t block_size) {
+std::vector<Range> weight_ranges(const Tensor& weights, std::optional<int> axis,
+                                 int64_t block_size) {
   return for_each_slice(weights, axis, block_size, range_of);
 }
 

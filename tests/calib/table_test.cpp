@@ -21,7 +21,8 @@ TensorStats random_stats(uint64_t seed, int samples, std::optional<int> axis = {
   for (int s = 0; s < samples; ++s) {
     std::vector<float> values(60);
     const float spread = std::exp2(30 * (rng.uniform() - 0.5F));
-    for (float& value : values) value = std::max(spread * rng.normal(), seed % 2 == 0 ? -1e9F : 0.0F);
+    for (float& value : values)
+      value = std::max(spread * rng.normal(), seed % 2 == 0 ? -1e9F : 0.0F);
     observer.observe_sample(values.data(), 1, 3, 20);
   }
   return observer.stats();
@@ -171,7 +172,8 @@ TEST_CASE("tables that do not belong together") {
   const CalibrationTable a = small_table();
   CalibrationTable b = small_table(2);
   b.model_sha256 = std::string(64, 'b');
-  contains(error_of([&] { merge(a, b); }), "one is of net.onnx (aaaaaaaaaaaa), the other of net.onnx (bbbb");
+  contains(error_of([&] { merge(a, b); }),
+           "one is of net.onnx (aaaaaaaaaaaa), the other of net.onnx (bbbb");
   b = small_table(2);
   b.preprocessing["mean"] = {0.5, 0.5};
   contains(error_of([&] { merge(a, b); }), "their preprocessing differs");
@@ -255,7 +257,8 @@ TEST_CASE("a damaged table: the message names file, tensor and key") {
     INFO(c.where << ": " << error);
     CHECK(error.find("t.json") != std::string::npos);
     CHECK(error.find(c.expected) != std::string::npos);
-    if (std::string(c.where).starts_with("/tensors/x")) CHECK(error.find("tensor \"x\"") != std::string::npos);
+    if (std::string(c.where).starts_with("/tensors/x"))
+      CHECK(error.find("tensor \"x\"") != std::string::npos);
   }
   contains(error_of([&] { read_table(folder / "absent.json"); }), "absent.json");
 }

@@ -34,7 +34,8 @@ int32_t oracle(float x, float scale, int32_t zero_point, int32_t lowest, int32_t
   if (std::isnan(quotient)) return zero_point;
   if (std::isinf(quotient)) return quotient > 0 ? highest : lowest;
   int exponent = 0;
-  const auto mantissa = static_cast<int64_t>(std::ldexp(std::frexp(std::fabs(quotient), &exponent), 24));
+  const auto mantissa =
+      static_cast<int64_t>(std::ldexp(std::frexp(std::fabs(quotient), &exponent), 24));
   exponent -= 24;  // |quotient| = mantissa * 2^exponent
   int64_t rounded = 0;
   if (exponent >= 0) {
@@ -181,17 +182,17 @@ TEST_CASE("chosen parameters, worked by hand") {
   const QuantType s4{4, true, false};
   const std::vector<Case> cases{
       {{0, 255}, kU8, asymmetric, 1, 0},
-      {{-1, 1}, kU8, asymmetric, 2.0F / 255, 127},      // the float is above 2 / 255: below the tie
+      {{-1, 1}, kU8, asymmetric, 2.0F / 255, 127},  // the float is above 2 / 255: below the tie
       {{-255, 0}, kU8, asymmetric, 1, 255},
       {{-51, 204}, kU8, asymmetric, 1, 51},
-      {{100, 255}, kU8, asymmetric, 1, 0},              // widened to hold 0
+      {{100, 255}, kU8, asymmetric, 1, 0},  // widened to hold 0
       {{-255, -100}, kU8, asymmetric, 1, 255},
-      {{-51, 204}, kS8, asymmetric, 1, -77},            // -128 + 51
+      {{-51, 204}, kS8, asymmetric, 1, -77},  // -128 + 51
       {{0, 255}, kS8, asymmetric, 1, -128},
       {{0, 254}, s8_narrow, asymmetric, 1, -127},
       {{0, 65535}, u16, asymmetric, 1, 0},
       {{-127, 50}, s8_narrow, symmetric, 1, 0},
-      {{-128, 50}, kS8, symmetric, 1, 0},               // the longer half of the grid
+      {{-128, 50}, kS8, symmetric, 1, 0},  // the longer half of the grid
       {{-50, 127}, kS8, symmetric, 1, 0},
       {{-127, 127}, kS8, symmetric, 1, 0},
       {{0, 127}, kU8, symmetric, 1, 128},

@@ -31,7 +31,9 @@ struct Oracle {
 
   explicit Oracle(std::span<const float> values) {
     for (;; ++exponent) {
-      const auto bin = [&](float x) { return std::floor(std::ldexp(static_cast<double>(x), -exponent)); };
+      const auto bin = [&](float x) {
+        return std::floor(std::ldexp(static_cast<double>(x), -exponent));
+      };
       double low = 0;
       double high = 0;
       for (const float value : values) {
@@ -52,7 +54,8 @@ void check_equal(const Histogram& histogram, const Oracle& oracle) {
           oracle.bins.rbegin()->first - oracle.bins.begin()->first + 1);
   uint64_t total = 0;
   for (const auto& [bin, count] : oracle.bins) {
-    if (histogram.count(bin) != count) FAIL("bin " << bin << ": " << histogram.count(bin) << ", not " << count);
+    if (histogram.count(bin) != count)
+      FAIL("bin " << bin << ": " << histogram.count(bin) << ", not " << count);
     total += count;
   }
   REQUIRE(histogram.total() == total);
@@ -72,7 +75,9 @@ std::vector<float> some_values(Rng& rng, size_t count) {
       case 1: value = std::max(0.0F, scale * rng.normal()); break;
       case 2: value = scale * rng.normal(); break;
       case 3: value = std::bit_cast<float>(rng.next() & 0x80FFFFFFU); break;  // denormal and near
-      case 4: value = static_cast<float>(static_cast<int32_t>(rng.below(4097)) - 2048); break;  // edges
+      case 4:
+        value = static_cast<float>(static_cast<int32_t>(rng.below(4097)) - 2048);
+        break;  // edges
       case 5: value = rng.below(50) == 0 ? 1e30F : (rng.below(2) == 0 ? -1e-30F : 1e-30F); break;
       default: value = scale; break;
     }
@@ -115,16 +120,16 @@ TEST_CASE("grids worked by hand") {
   const std::vector<Case> cases{
       {{0}, Histogram::kMinExponent, 0, 1},
       {{-0.0F}, Histogram::kMinExponent, 0, 1},
-      {{1}, -10, 1024, 1},                  // 2048 bins of 2^-11 would end just below 1
+      {{1}, -10, 1024, 1},  // 2048 bins of 2^-11 would end just below 1
       {{0x1.fffffep-1F}, -11, 2047, 1},
       {{2047}, 0, 2047, 1},
       {{2048}, 1, 1024, 1},
-      {{-2047}, 0, -2047, 1},               // with the bin of 0 that is 2048
+      {{-2047}, 0, -2047, 1},  // with the bin of 0 that is 2048
       {{-2048}, 1, -1024, 1},
       {{-1024, 1023}, 0, -1024, 2048},
       {{-1024, 1024}, 1, -512, 1025},
       {{-1025, 1023}, 1, -513, 1025},
-      {{100, 200}, -3, 800, 801},           // 0 counts as well: 200 / 2^-4 is 3200
+      {{100, 200}, -3, 800, 801},  // 0 counts as well: 200 / 2^-4 is 3200
       {{kLargest}, 117, 2047, 1},
       {{-kLargest}, 118, -1024, 1},
       {{-kLargest, kLargest}, 118, -1024, 2048},
@@ -160,7 +165,8 @@ TEST_CASE("values at the edges of bins belong to the bin that begins there") {
 TEST_CASE("any values: equal to the definition") {
   Rng rng(2);
   for (int trial = 0; trial < 300; ++trial) {
-    const std::vector<float> values = some_values(rng, 1 + rng.below(trial % 10 == 0 ? 30000 : 300));
+    const std::vector<float> values =
+        some_values(rng, 1 + rng.below(trial % 10 == 0 ? 30000 : 300));
     Histogram histogram;
     histogram.observe(values);
     check_equal(histogram, Oracle(values));
@@ -179,8 +185,10 @@ TEST_CASE("any order, any batches, any merging: the same to the bit") {
     rng.shuffle(std::span(values));
     std::vector<Histogram> shards(1 + rng.below(5));
     for (size_t begin = 0; begin < values.size();) {
-      const size_t count = std::min<size_t>(1 + rng.below(trial % 2 == 0 ? 20 : 3000), values.size() - begin);
-      shards[rng.below(static_cast<uint32_t>(shards.size()))].observe(std::span(values).subspan(begin, count));
+      const size_t count =
+          std::min<size_t>(1 + rng.below(trial % 2 == 0 ? 20 : 3000), values.size() - begin);
+      shards[rng.below(static_cast<uint32_t>(shards.size()))].observe(
+          std::span(values).subspan(begin, count));
       begin += count;
     }
     while (shards.size() > 1) {
@@ -189,9 +197,9 @@ TEST_CASE("any order, any batches, any merging: the same to the bit") {
       shards.pop_back();
     }
     check_equal(shards[0], oracle);
-    const Histogram again = Histogram::from_parts(
-        shards[0].exponent(), shards[0].first_bin(),
-        {shards[0].counts().begin(), shards[0].counts().end()});
+    const Histogram again =
+        Histogram::from_parts(shards[0].exponent(), shards[0].first_bin(),
+                              {shards[0].counts().begin(), shards[0].counts().end()});
     REQUIRE(again == shards[0]);
   }
 }

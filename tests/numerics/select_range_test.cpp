@@ -61,10 +61,10 @@ double gauss(double p) {
 double true_error(const std::vector<float>& values, const QuantParams& params) {
   double total = 0;
   for (const float x : values) {
-    const int32_t code = quantize_value(x, params.scale[0], params.zero_point[0], params.type.lowest(),
-                                        params.type.highest());
-    const double error = static_cast<double>(x) -
-                         static_cast<double>(dequantize_value(code, params.scale[0], params.zero_point[0]));
+    const int32_t code = quantize_value(x, params.scale[0], params.zero_point[0],
+                                        params.type.lowest(), params.type.highest());
+    const double error = static_cast<double>(x) - static_cast<double>(dequantize_value(
+                                                      code, params.scale[0], params.zero_point[0]));
     total += error * error;
   }
   return total;
@@ -90,8 +90,8 @@ TEST_CASE("names of range methods") {
     CHECK(to_string(parse_range_method(text)) == text);
   }
   CHECK(parse_range_method("percentile") == RangeMethod(Percentile{99.999}));
-  for (const char* text : {"", "max", "percentile:", "percentile:50", "percentile:101", "percentile:nan",
-                           "percentile:99x", "percentile:-99", "mse:3", "MSE"}) {
+  for (const char* text : {"", "max", "percentile:", "percentile:50", "percentile:101",
+                           "percentile:nan", "percentile:99x", "percentile:-99", "mse:3", "MSE"}) {
     INFO(text);
     CHECK_THROWS_AS(parse_range_method(text), Error);
   }
@@ -117,7 +117,8 @@ TEST_CASE("minmax and mean-minmax") {
   const TensorStats zero = of({0, -0.0F});
   for (const char* method : {"minmax", "mean-minmax", "percentile", "mse"}) {
     CHECK(select(zero, kU8, Scheme::asymmetric, parse_range_method(method)) == Range{0, 0});
-    CHECK_THROWS_AS(select_range(TensorStats{}, kU8, Scheme::asymmetric, parse_range_method(method)), Error);
+    CHECK_THROWS_AS(
+        select_range(TensorStats{}, kU8, Scheme::asymmetric, parse_range_method(method)), Error);
   }
 }
 
@@ -137,7 +138,8 @@ TEST_CASE("percentile of evenly spread values") {
   CHECK(select(stats, kU8, Scheme::asymmetric, Percentile{100}) == Range{-1000, 1000});
 
   std::vector<float> positive(values.begin() + 1000000, values.begin() + 2000000);
-  CHECK(select(of(positive), kU8, Scheme::asymmetric, Percentile{99}).high == Approx(990).margin(0.02));
+  CHECK(select(of(positive), kU8, Scheme::asymmetric, Percentile{99}).high ==
+        Approx(990).margin(0.02));
   for (float& value : positive) value = -value;
   const Range negative = select(of(positive), kU8, Scheme::asymmetric, Percentile{99});
   CHECK(negative.low == Approx(-990).margin(0.02));
@@ -153,9 +155,10 @@ TEST_CASE("percentile: the share that lies outside, counted on the elements") {
   }
   const TensorStats stats = of(values);
   const auto outside = [&](Range range) {
-    return static_cast<double>(std::count_if(values.begin(), values.end(), [&](float x) {
-             return x < range.low || x > range.high;
-           })) / static_cast<double>(values.size());
+    return static_cast<double>(
+               std::count_if(values.begin(), values.end(),
+                             [&](float x) { return x < range.low || x > range.high; })) /
+           static_cast<double>(values.size());
   };
   for (const double p : {95.0, 99.0, 99.9, 99.99}) {
     for (const Scheme scheme : {Scheme::asymmetric, Scheme::symmetric}) {
@@ -213,7 +216,8 @@ TEST_CASE("expected error against the elements, for coarse and fine grids") {
         params_of({stats.range.low * shrink, stats.range.high * shrink}, type, scheme);
     CAPTURE(kind, to_string(type), shrink, static_cast<int>(scheme));
     // 1.5 percent: chance in where the elements lie inside of their bins.
-    CHECK(expected_squared_error(stats, params) == Approx(true_error(values, params)).epsilon(0.015));
+    CHECK(expected_squared_error(stats, params) ==
+          Approx(true_error(values, params)).epsilon(0.015));
   }
 }
 
@@ -263,7 +267,8 @@ TEST_CASE("mse clips known distributions where theory says") {
   const std::vector<float> from_gauss = quantiles(300000, gauss);
   const TensorStats laplace_stats = of(from_laplace);
   const TensorStats gauss_stats = of(from_gauss);
-  for (const auto& [bits, b, sigma] : {Case{4, 5.03, 2.55}, Case{6, 7.41, 3.28}, Case{8, 9.89, 3.92}}) {
+  for (const auto& [bits, b, sigma] :
+       {Case{4, 5.03, 2.55}, Case{6, 7.41, 3.28}, Case{8, 9.89, 3.92}}) {
     for (const Scheme scheme : {Scheme::symmetric, Scheme::asymmetric}) {
       const QuantType type{bits, true, scheme == Scheme::symmetric};
       CAPTURE(bits, static_cast<int>(scheme));
@@ -321,10 +326,12 @@ TEST_CASE("mse is fast, also with all bins filled and both bounds to search") {
     for (int i = 0; i < 5; ++i) {
       const auto start = std::chrono::steady_clock::now();
       select_range(stats, kU8, scheme, MeanSquare{});
-      const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+      const std::chrono::duration<double, std::milli> time =
+          std::chrono::steady_clock::now() - start;
       least = std::min(least, time.count());
     }
-    std::cout << "select_range mse, 2048 bins, scheme " << static_cast<int>(scheme) << ": " << least << " ms\n";
+    std::cout << "select_range mse, 2048 bins, scheme " << static_cast<int>(scheme) << ": " << least
+              << " ms\n";
     CHECK(least < 50);  // it is far less; sanitizers and busy machines are slow
   }
 }

@@ -22,7 +22,8 @@ Tensor random_tensor(const Shape& shape, Rng& rng) {
   return tensor;
 }
 
-QuantParams random_params(QuantType type, size_t count, std::optional<int> axis, int64_t block, Rng& rng) {
+QuantParams random_params(QuantType type, size_t count, std::optional<int> axis, int64_t block,
+                          Rng& rng) {
   std::vector<float> scales;
   std::vector<int32_t> zero_points;
   for (size_t i = 0; i < count; ++i) {
@@ -47,7 +48,8 @@ size_t scale_index(const Shape& shape, int64_t element, const QuantParams& param
   int64_t index = 0;
   for (size_t d = 0; d < shape.size(); ++d) {
     const bool along = d == axis;
-    const int64_t extent = along ? (shape[d] + params.block_size - 1) / params.block_size : shape[d];
+    const int64_t extent =
+        along ? (shape[d] + params.block_size - 1) / params.block_size : shape[d];
     index = index * extent + (along ? place[d] / params.block_size : place[d]);
   }
   return static_cast<size_t>(index);
@@ -64,8 +66,9 @@ void check_against_scalar(const Tensor& real, const QuantParams& params) {
   for (int64_t i = 0; i < real.size(); ++i) {
     const auto e = static_cast<size_t>(i);
     const size_t s = scale_index(real.shape(), i, params);
-    const int32_t code = quantize_value(real.data<float>()[e], params.scale[s], params.zero_point[s],
-                                        params.type.lowest(), params.type.highest());
+    const int32_t code =
+        quantize_value(real.data<float>()[e], params.scale[s], params.zero_point[s],
+                       params.type.lowest(), params.type.highest());
     CAPTURE(i, s);
     REQUIRE(integers[e] == code);
     REQUIRE(back.data<float>()[e] == dequantize_value(code, params.scale[s], params.zero_point[s]));
@@ -76,10 +79,11 @@ void check_against_scalar(const Tensor& real, const QuantParams& params) {
 
 TEST_CASE("per tensor, per channel, blocked, for all grids") {
   Rng rng(3);
-  const std::vector<QuantType> types{{8, true, false}, {8, false, false}, {4, true, false},
-                                     {4, false, false}, {2, true, true},  {3, false, false},
+  const std::vector<QuantType> types{{8, true, false},  {8, false, false}, {4, true, false},
+                                     {4, false, false}, {2, true, true},   {3, false, false},
                                      {7, true, false},  {9, false, false}, {16, true, false}};
-  const std::vector<Shape> shapes{{}, {1}, {7}, {0}, {3, 0, 2}, {5, 4}, {2, 6, 3, 5}, {64, 33}, {1, 1, 1}};
+  const std::vector<Shape> shapes{{},     {1},          {7},      {0},      {3, 0, 2},
+                                  {5, 4}, {2, 6, 3, 5}, {64, 33}, {1, 1, 1}};
   for (const QuantType& type : types) {
     for (const Shape& shape : shapes) {
       CAPTURE(to_string(type), to_string(shape));

@@ -16,9 +16,10 @@ double error_on(const std::vector<float>& values, Range range, QuantType type, S
   const QuantParams params = choose_params(std::span(&range, 1), type, scheme);
   double total = 0;
   for (const float x : values) {
-    const int32_t code = quantize_value(x, params.scale[0], params.zero_point[0], type.lowest(), type.highest());
-    const double error = static_cast<double>(x) -
-                         static_cast<double>(dequantize_value(code, params.scale[0], params.zero_point[0]));
+    const int32_t code =
+        quantize_value(x, params.scale[0], params.zero_point[0], type.lowest(), type.highest());
+    const double error = static_cast<double>(x) - static_cast<double>(dequantize_value(
+                                                      code, params.scale[0], params.zero_point[0]));
     total += error * error;
   }
   return total;
@@ -27,7 +28,8 @@ double error_on(const std::vector<float>& values, Range range, QuantType type, S
 /// Elements of channel c of the axis, by coordinates.
 std::vector<float> channel(const Tensor& tensor, int axis, int64_t c) {
   int64_t inner = 1;
-  for (size_t d = static_cast<size_t>(axis) + 1; d < tensor.shape().size(); ++d) inner *= tensor.shape()[d];
+  for (size_t d = static_cast<size_t>(axis) + 1; d < tensor.shape().size(); ++d)
+    inner *= tensor.shape()[d];
   std::vector<float> values;
   for (int64_t i = 0; i < tensor.size(); ++i) {
     if (i / inner % tensor.shape()[static_cast<size_t>(axis)] == c) {
@@ -79,7 +81,8 @@ TEST_CASE("weights that are not finite are named") {
   Tensor weights(DType::float32, {4, 5});
   weights.data<float>()[13] = std::numeric_limits<float>::quiet_NaN();
   weights.data<float>()[17] = -std::numeric_limits<float>::infinity();
-  for (const std::optional<int> axis : {std::optional<int>(), std::optional<int>(0), std::optional<int>(1)}) {
+  for (const std::optional<int> axis :
+       {std::optional<int>(), std::optional<int>(0), std::optional<int>(1)}) {
     try {
       weight_ranges(weights, axis);
       FAIL("no error");
@@ -95,7 +98,8 @@ TEST_CASE("mse weight ranges against brute force on the elements") {
   Rng rng(32);
   const Tensor weights = random_weights({5, 7, 40}, rng);
   for (const int bits : {2, 3, 4, 8}) {
-    for (const Scheme scheme : {Scheme::symmetric, Scheme::symmetric_power_of_two, Scheme::asymmetric}) {
+    for (const Scheme scheme :
+         {Scheme::symmetric, Scheme::symmetric_power_of_two, Scheme::asymmetric}) {
       const QuantType type{bits, true, scheme != Scheme::asymmetric};
       for (const int axis : {0, 1}) {
         const auto full = weight_ranges(weights, axis);
@@ -111,8 +115,9 @@ TEST_CASE("mse weight ranges against brute force on the elements") {
           for (int i = 10; i <= 80; ++i) {
             const float part = static_cast<float>(i) / 80;
             const float top = std::max(-full[c].low, full[c].high) * part;
-            const Range range = scheme == Scheme::asymmetric ? Range{full[c].low * part, full[c].high * part}
-                                                             : Range{-top, top};
+            const Range range = scheme == Scheme::asymmetric
+                                    ? Range{full[c].low * part, full[c].high * part}
+                                    : Range{-top, top};
             best = std::min(best, error_on(values, range, type, scheme));
           }
           CAPTURE(bits, static_cast<int>(scheme), axis, c, chosen[c].low, chosen[c].high);
@@ -131,7 +136,8 @@ TEST_CASE("channels of zeros, single elements, values that are on the grid") {
   const QuantParams params = choose_params(ranges, s8, Scheme::symmetric, 0);
   CHECK(params.scale[0] == 1);
   CHECK(fake_quantize(weights, params).equals(weights));
-  CHECK(mse_weight_ranges(Tensor(DType::float32, {2, 0}), s8, Scheme::symmetric, 0) == std::vector<Range>(2));
+  CHECK(mse_weight_ranges(Tensor(DType::float32, {2, 0}), s8, Scheme::symmetric, 0) ==
+        std::vector<Range>(2));
 }
 
 TEST_CASE("the number of threads changes nothing") {
@@ -139,7 +145,8 @@ TEST_CASE("the number of threads changes nothing") {
   const Tensor weights = random_weights({64, 200}, rng);
   const int threads = thread_count();
   const QuantType s4{4, true, true};
-  for (const std::optional<int> axis : {std::optional<int>(0), std::optional<int>(1), std::optional<int>()}) {
+  for (const std::optional<int> axis :
+       {std::optional<int>(0), std::optional<int>(1), std::optional<int>()}) {
     set_thread_count(1);
     const auto alone = mse_weight_ranges(weights, s4, Scheme::symmetric, axis);
     set_thread_count(4);
