@@ -124,7 +124,8 @@ struct Value {
   bool listed = false;            ///< has an entry in the file's value_info
   bool captured = false;          ///< subgraphs only: belongs to an outer graph
   std::string type_residue;       ///< what the type in the file has beyond `type` (see onnx_io)
-  std::string constant_residue;   ///< what the initializer in the file has beyond its elements
+  std::string constant_residue;   ///< what the initializer in the file has beyond its elements;
+                                  ///< all of it if it is sparse: then `constant` is null
 };
 
 /// A value of this graph that one of the node's subgraphs reads.
@@ -161,7 +162,7 @@ class Graph {
  public:
   std::string name;
   ModelInfo model;      ///< main graphs only
-  std::string residue;  ///< doc string, sparse initializers, annotations, unknown fields
+  std::string residue;  ///< doc string, annotations, unknown fields
 
   // Reading
   const Node& node(NodeId id) const;

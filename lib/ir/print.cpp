@@ -10,9 +10,9 @@ namespace qtool {
 
 namespace {
 
-constexpr size_t kListLimit = 16;    // elements of a list attribute
-constexpr int64_t kElementLimit = 8; // elements of a constant
-constexpr size_t kTextLimit = 60;    // bytes of a string
+constexpr size_t kListLimit = 16;     // elements of a list attribute
+constexpr int64_t kElementLimit = 8;  // elements of a constant
+constexpr size_t kTextLimit = 60;     // bytes of a string
 
 /// In quotes, on one line, whatever bytes a file put into it.
 std::string quoted(std::string_view text, size_t limit = std::string_view::npos) {
@@ -72,7 +72,7 @@ std::string tensor_text(const Constant& tensor) {
       const auto elements = tensor->data<uint64_t>();
       return text + list_text(std::vector<uint64_t>(elements.begin(), elements.end()));
     }
-    default: return text + "..."; // complex and small floats have no C++ type
+    default: return text + "...";  // complex and small floats have no C++ type
   }
 }
 
@@ -99,7 +99,8 @@ struct AttributeText {
 std::string attributes_text(const Attributes& attributes) {
   std::string text;
   for (const auto& entry : attributes.entries()) {
-    text += (text.empty() ? "" : ", ") + entry.name + '=' + std::visit(AttributeText{}, entry.value);
+    text +=
+        (text.empty() ? "" : ", ") + entry.name + '=' + std::visit(AttributeText{}, entry.value);
   }
   return text.empty() ? "" : " {" + text + '}';
 }
@@ -123,7 +124,8 @@ void print_graph(const Graph& graph, const std::string& indent, std::string& tex
 void print_subgraph(const Graph& graph, const Node& node, const std::string& attribute, int index,
                     const SubgraphPtr& body, const std::string& indent, std::string& text) {
   if (body == nullptr) return;
-  text += indent + attribute + (index > 0 ? fmt::format("[{}]", index) : "") + ": " + head_text(*body);
+  text +=
+      indent + attribute + (index > 0 ? fmt::format("[{}]", index) : "") + ": " + head_text(*body);
   for (const Capture& capture : node.captures) {
     if (capture.attribute != attribute || capture.index != index) continue;
     text += indent + "  capture " + value_text(*body, capture.inner) + " = outer " +
@@ -132,7 +134,8 @@ void print_subgraph(const Graph& graph, const Node& node, const std::string& att
   print_graph(*body, indent + "  ", text);
 }
 
-void print_node(const Graph& graph, const Node& node, const std::string& indent, std::string& text) {
+void print_node(const Graph& graph, const Node& node, const std::string& indent,
+                std::string& text) {
   text += indent + values_text(graph, node.outputs) + " = " + to_string(node.op) + '(' +
           values_text(graph, node.inputs) + ')' + attributes_text(node.attributes) +
           (node.name.empty() ? "" : ' ' + quoted(node.name)) + '\n';
@@ -141,7 +144,8 @@ void print_node(const Graph& graph, const Node& node, const std::string& indent,
       print_subgraph(graph, node, entry.name, 0, *one, indent + "  ", text);
     } else if (const auto* many = std::get_if<std::vector<SubgraphPtr>>(&entry.value)) {
       for (size_t i = 0; i < many->size(); ++i) {
-        print_subgraph(graph, node, entry.name, static_cast<int>(i), (*many)[i], indent + "  ", text);
+        print_subgraph(graph, node, entry.name, static_cast<int>(i), (*many)[i], indent + "  ",
+                       text);
       }
     }
   }
@@ -149,7 +153,8 @@ void print_node(const Graph& graph, const Node& node, const std::string& indent,
 
 void print_graph(const Graph& graph, const std::string& indent, std::string& text) {
   for (const ValueId id : graph.inputs()) {
-    text += indent + "input " + value_text(graph, id) + ": " + to_string(graph.value(id).type) + '\n';
+    text +=
+        indent + "input " + value_text(graph, id) + ": " + to_string(graph.value(id).type) + '\n';
   }
   for (const ValueId id : graph.values()) {
     const Constant& constant = graph.value(id).constant;
@@ -158,7 +163,8 @@ void print_graph(const Graph& graph, const std::string& indent, std::string& tex
   }
   for (const NodeId id : graph.topological_order()) print_node(graph, graph.node(id), indent, text);
   for (const ValueId id : graph.outputs()) {
-    text += indent + "output " + value_text(graph, id) + ": " + to_string(graph.value(id).type) + '\n';
+    text +=
+        indent + "output " + value_text(graph, id) + ": " + to_string(graph.value(id).type) + '\n';
   }
 }
 

@@ -100,7 +100,8 @@ class Verifier {
     std::set<std::pair<NodeId, int>> distinct;
     for (const Use& use : value.uses) {
       check_use(id, use);
-      if (!distinct.emplace(use.node, use.slot).second) report("a use of " + quoted(id) + " is listed twice");
+      if (!distinct.emplace(use.node, use.slot).second)
+        report("a use of " + quoted(id) + " is listed twice");
     }
     uses_ += distinct.size();
   }
@@ -194,7 +195,8 @@ class Verifier {
   }
 
   /// Returns how many of the node's captures belong to this subgraph.
-  size_t check_subgraph(NodeId id, const std::string& attribute, int index, const SubgraphPtr& body) {
+  size_t check_subgraph(NodeId id, const std::string& attribute, int index,
+                        const SubgraphPtr& body) {
     const std::string where = attribute + " of " + node_text(id);
     if (body == nullptr) {
       report(where + " is a graph that is missing");
@@ -213,7 +215,8 @@ class Verifier {
     }
     for (const ValueId inner : body->values()) {
       if (body->value(inner).captured && !provided.contains(inner)) {
-        report(where + ": the node gives no value to the captured \"" + body->value(inner).name + '"');
+        report(where + ": the node gives no value to the captured \"" + body->value(inner).name +
+               '"');
       }
     }
     for (std::string& defect : Verifier(*body, Position::body, prefix_ + where + ": ").run()) {
@@ -234,6 +237,8 @@ class Verifier {
 
 }  // namespace
 
-std::vector<std::string> verify(const Graph& graph) { return Verifier(graph, Position::main, "").run(); }
+std::vector<std::string> verify(const Graph& graph) {
+  return Verifier(graph, Position::main, "").run();
+}
 
 }  // namespace qtool

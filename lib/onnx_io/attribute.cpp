@@ -66,9 +66,18 @@ std::optional<Attribute> take_value(Proto& proto, Proto::AttributeType type, Ext
                                     const ReadBody& read) {
   std::optional<Attribute> value;
   switch (type) {
-    case Proto::FLOAT: value = proto.f(); proto.clear_f(); break;
-    case Proto::INT: value = int64_t{proto.i()}; proto.clear_i(); break;
-    case Proto::STRING: value = std::string(proto.s()); proto.clear_s(); break;
+    case Proto::FLOAT:
+      value = proto.f();
+      proto.clear_f();
+      break;
+    case Proto::INT:
+      value = int64_t{proto.i()};
+      proto.clear_i();
+      break;
+    case Proto::STRING:
+      value = std::string(proto.s());
+      proto.clear_s();
+      break;
     case Proto::TENSOR:
       if (!proto.has_t()) throw input_error("its tensor is missing");
       value = take_tensor(*proto.mutable_t(), files);
@@ -79,14 +88,26 @@ std::optional<Attribute> take_value(Proto& proto, Proto::AttributeType type, Ext
       value = read(*proto.mutable_g(), proto.name(), 0);
       proto.clear_g();
       break;
-    case Proto::FLOATS: value = to_vector(proto.floats()); proto.clear_floats(); break;
+    case Proto::FLOATS:
+      value = to_vector(proto.floats());
+      proto.clear_floats();
+      break;
     case Proto::INTS:
       value = std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
       proto.clear_ints();
       break;
-    case Proto::STRINGS: value = to_vector(proto.strings()); proto.clear_strings(); break;
-    case Proto::TENSORS: value = take_tensors(proto, files); proto.clear_tensors(); break;
-    case Proto::GRAPHS: value = take_graphs(proto, read); proto.clear_graphs(); break;
+    case Proto::STRINGS:
+      value = to_vector(proto.strings());
+      proto.clear_strings();
+      break;
+    case Proto::TENSORS:
+      value = take_tensors(proto, files);
+      proto.clear_tensors();
+      break;
+    case Proto::GRAPHS:
+      value = take_graphs(proto, read);
+      proto.clear_graphs();
+      break;
     default: break;
   }
   return value;
@@ -106,8 +127,8 @@ void write_named_tensor(const TensorAttribute& attribute, ExternalWriter* extern
 /// One overload for each kind of value: sets the field that belongs to it and the type.
 class ValueWriter {
  public:
-  ValueWriter(Proto& proto, const std::string& name, ExternalWriter* external, const WriteBody& write,
-              bool omit_zero)
+  ValueWriter(Proto& proto, const std::string& name, ExternalWriter* external,
+              const WriteBody& write, bool omit_zero)
       : proto_(proto), name_(name), external_(external), write_(write), omit_zero_(omit_zero) {}
 
   void operator()(float value) const {
@@ -139,7 +160,8 @@ class ValueWriter {
     proto_.set_type(Proto::TENSOR);
   }
   void operator()(const std::vector<TensorAttribute>& value) const {
-    for (const TensorAttribute& tensor : value) write_named_tensor(tensor, external_, *proto_.add_tensors());
+    for (const TensorAttribute& tensor : value)
+      write_named_tensor(tensor, external_, *proto_.add_tensors());
     proto_.set_type(Proto::TENSORS);
   }
   void operator()(const SubgraphPtr& value) const {
@@ -182,8 +204,8 @@ Attributes::Entry take_attribute(Proto& proto, ExternalReader& files, const Read
   return entry;
 }
 
-void write_attribute(const Attributes::Entry& entry, ExternalWriter* external, const WriteBody& write,
-                     Proto& proto) {
+void write_attribute(const Attributes::Entry& entry, ExternalWriter* external,
+                     const WriteBody& write, Proto& proto) {
   if (!entry.residue.empty()) restore(proto, entry.residue);
   const bool had_no_value = proto.type() == kHadNoValue;
   std::visit(ValueWriter(proto, entry.name, external, write, had_no_value), entry.value);

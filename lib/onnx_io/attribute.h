@@ -11,7 +11,7 @@
 namespace onnx {
 class AttributeProto;
 class GraphProto;
-}
+}  // namespace onnx
 
 namespace qtool {
 
@@ -19,14 +19,16 @@ class ExternalReader;
 class ExternalWriter;
 
 /// Reads or writes the body that stands at this index of the attribute.
-using ReadBody = std::function<SubgraphPtr(onnx::GraphProto&, const std::string& attribute, int index)>;
+using ReadBody =
+    std::function<SubgraphPtr(onnx::GraphProto&, const std::string& attribute, int index)>;
 using WriteBody =
     std::function<void(const Graph&, const std::string& attribute, int index, onnx::GraphProto&)>;
 
 /// Takes the value out of the message. Errors (input): see load_model.
-Attributes::Entry take_attribute(onnx::AttributeProto& proto, ExternalReader& files, const ReadBody& read);
+Attributes::Entry take_attribute(onnx::AttributeProto& proto, ExternalReader& files,
+                                 const ReadBody& read);
 
-void write_attribute(const Attributes::Entry& entry, ExternalWriter* external, const WriteBody& write,
-                     onnx::AttributeProto& proto);
+void write_attribute(const Attributes::Entry& entry, ExternalWriter* external,
+                     const WriteBody& write, onnx::AttributeProto& proto);
 
 }  // namespace qtool

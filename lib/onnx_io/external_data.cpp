@@ -36,7 +36,8 @@ std::optional<uint64_t> number_of(const onnx::TensorProto& proto, std::string_vi
 }
 
 bool is_inside(const fs::path& file, const fs::path& folder) {
-  const auto [in_folder, in_file] = std::mismatch(folder.begin(), folder.end(), file.begin(), file.end());
+  const auto [in_folder, in_file] =
+      std::mismatch(folder.begin(), folder.end(), file.begin(), file.end());
   return in_folder == folder.end() && in_file != file.end();
 }
 
@@ -61,8 +62,9 @@ const MappedFile& ExternalReader::open(const std::string& location) {
   const fs::path path = folder_ / relative;
   std::error_code failure;
   if (!fs::exists(path, failure)) {
-    throw input_error("its external data is missing: there is no file " + path.string(),
-                      "Put the data file beside the model, under the name that it was exported with.");
+    throw input_error(
+        "its external data is missing: there is no file " + path.string(),
+        "Put the data file beside the model, under the name that it was exported with.");
   }
   const fs::path folder = fs::canonical(folder_, failure);
   const fs::path file = failure ? fs::path() : fs::canonical(path, failure);
@@ -85,7 +87,8 @@ Tensor ExternalReader::read(const onnx::TensorProto& proto, DType dtype, const S
   const uint64_t length = number_of(proto, "length").value_or(needed);
   if (length != needed) {
     throw input_error("its external data has " + std::to_string(length) + " bytes; " +
-                      std::string(name(dtype)) + to_string(shape) + " takes " + std::to_string(needed));
+                      std::string(name(dtype)) + to_string(shape) + " takes " +
+                      std::to_string(needed));
   }
   const MappedFile& file = open(location);
   const auto end = checked_add<uint64_t>(offset, length);
@@ -131,7 +134,8 @@ void ExternalWriter::write(const fs::path& path) const {
     for (const auto& [tensor, offset] : placed_) {
       const std::string padding(offset - position, '\0');
       out.write(padding.data(), static_cast<std::streamsize>(padding.size()));
-      out.write(reinterpret_cast<const char*>(tensor->raw()), static_cast<std::streamsize>(tensor->bytes()));
+      out.write(reinterpret_cast<const char*>(tensor->raw()),
+                static_cast<std::streamsize>(tensor->bytes()));
       position = offset + tensor->bytes();
     }
   });

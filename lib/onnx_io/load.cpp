@@ -53,7 +53,8 @@ ModelInfo read_info(onnx::ModelProto& proto) {
   // Before IR 3 there was one operator set and no field for it.
   if (info.opsets.empty() && info.ir_version < 3) info.opsets[""] = 1;
   if (info.opsets.empty()) throw input_error("it imports no operator set (opset_import)");
-  for (const auto& entry : proto.metadata_props()) info.metadata.emplace_back(entry.key(), entry.value());
+  for (const auto& entry : proto.metadata_props())
+    info.metadata.emplace_back(entry.key(), entry.value());
   info.residue = serialized(proto);
   return info;
 }
@@ -72,7 +73,8 @@ Graph take_model(onnx::ModelProto& proto, const fs::path& data_folder) {
 
 void refuse_pointer_file(std::string_view start) {
   if (!start.starts_with("version https://git-lfs")) return;
-  throw input_error("this is a Git LFS pointer, not the model itself", "Fetch the model with: git lfs pull");
+  throw input_error("this is a Git LFS pointer, not the model itself",
+                    "Fetch the model with: git lfs pull");
 }
 
 }  // namespace
@@ -89,35 +91,38 @@ Graph parse_model(std::span<const std::byte> bytes, const fs::path& data_folder)
 }
 
 Graph load_model(const fs::path& path, const LoadOptions& options) {
-  return within_frame([&] { return path.string(); }, [&] {
-    std::error_code failure;
-    if (!fs::exists(path, failure)) throw input_error("there is no such file");
-    if (!fs::is_regular_file(path, failure)) throw input_error("this is not a regular file");
-    const uint64_t size = fs::file_size(path, failure);
-    if (failure) throw input_error("cannot read it: " + failure.message());
-    if (size == 0) throw not_onnx("it is empty");
-    if (size > kMaxBytes) throw input_error("a model of more than 2 GB needs external data");
-    // Read in blocks, not mapped: the pages of a mapping would count beside the elements that the
-    // parser copies out of them.
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw input_error("cannot read it");
-    std::string start(std::min<uint64_t>(size, 64), '\0');
-    file.read(start.data(), static_cast<std::streamsize>(start.size()));
-    refuse_pointer_file(start);
-    file.seekg(0);
-    onnx::ModelProto proto;
-    pb::io::IstreamInputStream stream(&file, kBlockBytes);
-    const bool parsed = parse(proto, stream);
-    if (file.bad()) throw input_error("cannot read it to its end");
-    if (!parsed) throw not_onnx("its bytes are no well-formed protobuf message");
-    const fs::path beside = path.has_parent_path() ? path.parent_path() : fs::path(".");
-    return take_model(proto, options.data_folder.empty() ? beside : options.data_folder);
-  });
+  return within_frame(
+      [&] { return path.string(); },
+      [&] {
+        std::error_code failure;
+        if (!fs::exists(path, failure)) throw input_error("there is no such file");
+        if (!fs::is_regular_file(path, failure)) throw input_error("this is not a regular file");
+        const uint64_t size = fs::file_size(path, failure);
+        if (failure) throw input_error("cannot read it: " + failure.message());
+        if (size == 0) throw not_onnx("it is empty");
+        if (size > kMaxBytes) throw input_error("a model of more than 2 GB needs external data");
+        // Read in blocks, not mapped: the pages of a mapping would count beside the elements that
+        // the parser copies out of them.
+        std::ifstream file(path, std::ios::binary);
+        if (!file) throw input_error("cannot read it");
+        std::string start(std::min<uint64_t>(size, 64), '\0');
+        file.read(start.data(), static_cast<std::streamsize>(start.size()));
+        refuse_pointer_file(start);
+        file.seekg(0);
+        onnx::ModelProto proto;
+        pb::io::IstreamInputStream stream(&file, kBlockBytes);
+        const bool parsed = parse(proto, stream);
+        if (file.bad()) throw input_error("cannot read it to its end");
+        if (!parsed) throw not_onnx("its bytes are no well-formed protobuf message");
+        const fs::path beside = path.has_parent_path() ? path.parent_path() : fs::path(".");
+        return take_model(proto, options.data_folder.empty() ? beside : options.data_folder);
+      });
 }
 
 Tensor parse_tensor(std::span<const std::byte> bytes) {
   onnx::TensorProto proto;
-  pb::io::ArrayInputStream stream(bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), kMaxBytes)));
+  pb::io::ArrayInputStream stream(bytes.data(),
+                                  static_cast<int>(std::min<size_t>(bytes.size(), kMaxBytes)));
   if (bytes.empty() || bytes.size() > kMaxBytes || !parse(proto, stream)) {
     throw input_error("this is not a tensor in ONNX's format (TensorProto), or it is damaged");
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ONNX files and graphs. Format: onnx.proto of ONNX (IR 1 to 13 and later; what a later version adds
-// is carried through as it stands), https://github.com/onnx/onnx/blob/main/docs/IR.md
+// ONNX files and graphs. Format: onnx.proto of ONNX (IR 1 to 13 and later; what a later version
+// adds is carried through as it stands), https://github.com/onnx/onnx/blob/main/docs/IR.md
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,8 @@ struct SaveOptions {
 /// Writes the model atomically. External data goes to "<file name>.data" beside it, each tensor at
 /// a multiple of 4096 bytes. An unedited graph gives the file that it was read from, but for order
 /// where ONNX gives it no meaning. Errors (input): not writable; (unsupported): over 2 GB inline.
-void save_model(const Graph& graph, const std::filesystem::path& path, const SaveOptions& options = {});
+void save_model(const Graph& graph, const std::filesystem::path& path,
+                const SaveOptions& options = {});
 
 /// The model file's bytes, all tensors inline. Errors (unsupported): over 2 GB.
 std::string serialize_model(const Graph& graph);

@@ -21,7 +21,8 @@ namespace {
 class GraphReader {
  public:
   GraphReader(onnx::GraphProto& proto, ExternalReader& files, GraphReader* outer)
-      : proto_(proto), files_(files), outer_(outer), depth_(outer == nullptr ? 0 : outer->depth_ + 1) {}
+      : proto_(proto), files_(files), outer_(outer),
+        depth_(outer == nullptr ? 0 : outer->depth_ + 1) {}
 
   Graph read();
 
@@ -33,7 +34,8 @@ class GraphReader {
   void declare_node_outputs();
   void read_node(onnx::NodeProto& proto);
   void read_attributes(onnx::NodeProto& proto, Node& node);
-  SubgraphPtr read_body(onnx::GraphProto& body, const std::string& attribute, int index, Node& owner);
+  SubgraphPtr read_body(onnx::GraphProto& body, const std::string& attribute, int index,
+                        Node& owner);
   void read_outputs();
   void read_value_infos();
 
@@ -81,10 +83,11 @@ Graph GraphReader::read() {
 }
 
 ValueId GraphReader::declare(const std::string& name, const std::string& role) {
-  if (name.empty()) throw input_error("a " + role + " of the graph has no name");
+  if (name.empty()) throw input_error("a value has no name: " + role);
   if (graph_.find_value(name)) {
-    throw input_error("the value " + quoted(name) + " is defined twice, the second time as " + role,
-                      "A value has one origin: an input, an initializer or one output of one node.");
+    throw input_error(
+        "the value " + quoted(name) + " is defined twice, the second time as " + role,
+        "A value has one origin: an input, an initializer or one output of one node.");
   }
   return graph_.add_value(name);
 }
@@ -103,7 +106,8 @@ void GraphReader::declare_initializers() {
     const std::string name = proto.name();
     const std::optional<ValueId> known = graph_.find_value(name);
     // Listed among the inputs too: required up to IR 3, a default for the input since.
-    const bool input = known && entries_.contains(*known) && graph_.value(*known).constant == nullptr;
+    const bool input =
+        known && entries_.contains(*known) && graph_.value(*known).constant == nullptr;
     const ValueId id = input ? *known : declare(name, "initializer");
     TensorAttribute taken = within_frame([&] { return "initializer " + quoted(name); },
                                          [&] { return take_tensor(proto, files_); });
@@ -172,13 +176,16 @@ void GraphReader::read_attributes(onnx::NodeProto& proto, Node& node) {
   for (auto& attribute : *proto.mutable_attribute()) {
     const std::string name = attribute.name();
     if (name.empty()) throw input_error("an attribute has no name");
-    if (!seen.insert(name).second) throw input_error("it has the attribute " + quoted(name) + " twice");
-    within_frame([&] { return "attribute " + quoted(name); }, [&] {
-      node.attributes.append(take_attribute(
-          attribute, files_, [&](onnx::GraphProto& body, const std::string& owner, int index) {
-            return read_body(body, owner, index, node);
-          }));
-    });
+    if (!seen.insert(name).second)
+      throw input_error("it has the attribute " + quoted(name) + " twice");
+    within_frame(
+        [&] { return "attribute " + quoted(name); },
+        [&] {
+          node.attributes.append(take_attribute(
+              attribute, files_, [&](onnx::GraphProto& body, const std::string& owner, int index) {
+                return read_body(body, owner, index, node);
+              }));
+        });
   }
 }
 
@@ -195,7 +202,8 @@ SubgraphPtr GraphReader::read_body(onnx::GraphProto& body, const std::string& at
 void GraphReader::read_outputs() {
   for (auto& entry : *proto_.mutable_output()) {
     const std::optional<ValueId> id = resolve(entry.name());
-    if (!id) throw input_error("the graph's output " + quoted(entry.name()) + " is made by nothing");
+    if (!id)
+      throw input_error("the graph's output " + quoted(entry.name()) + " is made by nothing");
     graph_.add_output(*id);
     entry.Swap(entries_[*id].add_output());
   }

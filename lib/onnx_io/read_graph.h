@@ -16,6 +16,8 @@ class ExternalReader;
 Graph read_graph(onnx::GraphProto& proto, ExternalReader& files);
 
 /// "ai.onnx" is the long form of "".
-inline std::string plain_domain(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
+inline std::string plain_domain(const std::string& domain) {
+  return domain == "ai.onnx" ? "" : domain;
+}
 
 }  // namespace qtool

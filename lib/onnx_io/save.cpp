@@ -93,7 +93,8 @@ size_t size_of(const PendingInitializer& initializer) {
 void emit(const PendingInitializer& initializer, const Sink& sink) {
   const std::string_view description = initializer.description;
   const std::string header = raw_header(initializer);
-  const size_t place = position_of_field(initializer.description, onnx::TensorProto::kRawDataFieldNumber);
+  const size_t place =
+      position_of_field(initializer.description, onnx::TensorProto::kRawDataFieldNumber);
   sink(embedded_header(onnx::GraphProto::kInitializerFieldNumber, size_of(initializer)));
   sink(description.substr(0, place));
   sink(header);
@@ -109,8 +110,10 @@ void emit(const ModelParts& parts, const Sink& sink) {
     const size_t size = size_of(initializer);
     graph_size += embedded_header(kInitializer, size).size() + size;
   }
-  if (graph_size + parts.model.size() + 16 > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
-    throw unsupported_error("the model takes more than 2 GB in one file", "Save it with external data.");
+  if (graph_size + parts.model.size() + 16 >
+      static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
+    throw unsupported_error("the model takes more than 2 GB in one file",
+                            "Save it with external data.");
   }
   const std::string_view model = parts.model;
   const std::string_view graph = parts.graph;
@@ -130,7 +133,9 @@ uint64_t tensor_bytes(const Graph& graph) {
     if (const Constant& constant = graph.value(id).constant) total += constant->bytes();
   }
   const auto add_graph = [&](const SubgraphPtr& body) { total += tensor_bytes(*body); };
-  const auto add_tensor = [&](const TensorAttribute& attribute) { total += attribute.tensor->bytes(); };
+  const auto add_tensor = [&](const TensorAttribute& attribute) {
+    total += attribute.tensor->bytes();
+  };
   for (const NodeId id : graph.nodes()) {
     for (const auto& [name, value, residue] : graph.node(id).attributes.entries()) {
       if (const auto* tensor = std::get_if<TensorAttribute>(&value)) add_tensor(*tensor);
@@ -149,23 +154,24 @@ uint64_t tensor_bytes(const Graph& graph) {
 }  // namespace
 
 void save_model(const Graph& graph, const fs::path& path, const SaveOptions& options) {
-  within_frame([&] { return path.string(); }, [&] {
-    fs::path data_path = path;
-    data_path += ".data";
-    std::optional<ExternalWriter> external;
-    if (options.external_data == SaveOptions::ExternalData::always ||
-        tensor_bytes(graph) > options.inline_limit) {
-      external.emplace(data_path.filename().string(), options.external_threshold);
-    }
-    const ModelParts parts = compose(graph, external ? &*external : nullptr);
-    // The data first: a model that is there has its data.
-    if (external && !external->empty()) external->write(data_path);
-    write_file(path, [&](std::ostream& out) {
-      emit(parts, [&](std::string_view bytes) {
-        out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-      });
-    });
-  });
+  within_frame([&] { return path.string(); },
+               [&] {
+                 fs::path data_path = path;
+                 data_path += ".data";
+                 std::optional<ExternalWriter> external;
+                 if (options.external_data == SaveOptions::ExternalData::always ||
+                     tensor_bytes(graph) > options.inline_limit) {
+                   external.emplace(data_path.filename().string(), options.external_threshold);
+                 }
+                 const ModelParts parts = compose(graph, external ? &*external : nullptr);
+                 // The data first: a model that is there has its data.
+                 if (external && !external->empty()) external->write(data_path);
+                 write_file(path, [&](std::ostream& out) {
+                   emit(parts, [&](std::string_view bytes) {
+                     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+                   });
+                 });
+               });
 }
 
 std::string serialize_model(const Graph& graph) {

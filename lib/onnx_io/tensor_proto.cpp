@@ -52,7 +52,9 @@ auto visit_stored(DType dtype, const F& f) {
   }
 }
 
-std::string type_text(DType dtype, const Shape& shape) { return std::string(name(dtype)) + to_string(shape); }
+std::string type_text(DType dtype, const Shape& shape) {
+  return std::string(name(dtype)) + to_string(shape);
+}
 
 void check_only_field(const onnx::TensorProto& proto, DType dtype, Field field, bool raw) {
   const auto misplaced = [&](Field other, int size) { return size > 0 && (raw || field != other); };
@@ -112,8 +114,8 @@ Tensor from_typed_field(const onnx::TensorProto& proto, DType dtype, Shape shape
     case Field::string_data: break;
   }
   const auto& strings = proto.string_data();
-  check_count(dtype, shape, static_cast<size_t>(element_count(shape)), static_cast<size_t>(strings.size()),
-              "strings");
+  check_count(dtype, shape, static_cast<size_t>(element_count(shape)),
+              static_cast<size_t>(strings.size()), "strings");
   return Tensor::of_strings(std::move(shape), {strings.begin(), strings.end()});
 }
 
@@ -137,7 +139,8 @@ Tensor with_clean_bools(Tensor tensor) {
   const std::span<const std::byte> bytes(tensor.raw(), tensor.bytes());
   if (std::ranges::all_of(bytes, [](std::byte b) { return b <= std::byte{1}; })) return tensor;
   Tensor clean(DType::boolean, tensor.shape());
-  std::ranges::transform(bytes, clean.raw(), [](std::byte b) { return b == std::byte{0} ? b : std::byte{1}; });
+  std::ranges::transform(bytes, clean.raw(),
+                         [](std::byte b) { return b == std::byte{0} ? b : std::byte{1}; });
   return clean;
 }
 
@@ -203,7 +206,8 @@ Tensor take_elements(onnx::TensorProto& proto, ExternalReader& files) {
   const bool external = proto.data_location() == onnx::TensorProto::EXTERNAL;
   const bool raw = proto.has_raw_data();
   check_only_field(proto, dtype, field_of(dtype), raw || external);
-  if (external && raw) throw input_error("its elements are stored twice, inside and outside the model");
+  if (external && raw)
+    throw input_error("its elements are stored twice, inside and outside the model");
   return with_clean_bools(external ? files.read(proto, dtype, shape)
                           : raw    ? from_raw(proto, dtype, shape)
                                    : from_typed_field(proto, dtype, shape));
@@ -220,7 +224,8 @@ TensorAttribute take_tensor(onnx::TensorProto& proto, ExternalReader& files) {
 }
 
 std::optional<std::string_view> describe_tensor(const Tensor& tensor, const std::string& residue,
-                                                ExternalWriter* external, onnx::TensorProto& proto) {
+                                                ExternalWriter* external,
+                                                onnx::TensorProto& proto) {
   if (!residue.empty()) restore(proto, residue);
   const bool typed = proto.data_type() == kInTypedField || tensor.dtype() == DType::string;
   proto.set_data_type(static_cast<int>(tensor.dtype()));

@@ -39,7 +39,8 @@ TensorType declared_type(onnx::GraphProto& entries, const Value& value) {
     if (!declared) declared = read_type(entry.type());
   });
   const bool known = declared && declared->dtype != DType::undefined;
-  if (!known && value.constant != nullptr) return {value.constant->dtype(), value.constant->shape()};
+  if (!known && value.constant != nullptr)
+    return {value.constant->dtype(), value.constant->shape()};
   return declared.value_or(value.type);
 }
 
@@ -82,7 +83,8 @@ onnx::GraphProto entries_of(const Value& value) {
   restore(entries, value.type_residue);
   if (declared_type(entries, value) == value.type) return entries;
   const onnx::ValueInfoProto edited = plain_entry({}, value.type);
-  for_each_entry(entries, [&](onnx::ValueInfoProto& entry) { *entry.mutable_type() = edited.type(); });
+  for_each_entry(entries,
+                 [&](onnx::ValueInfoProto& entry) { *entry.mutable_type() = edited.type(); });
   return entries;
 }
 

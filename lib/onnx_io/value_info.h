@@ -9,7 +9,7 @@
 namespace onnx {
 class GraphProto;
 class ValueInfoProto;
-}
+}  // namespace onnx
 
 namespace qtool {
 

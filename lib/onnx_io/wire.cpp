@@ -30,7 +30,8 @@ std::string serialized(const pb::MessageLite& message) {
 }
 
 void restore(pb::MessageLite& message, std::string_view bytes) {
-  QTOOL_CHECK(message.ParsePartialFromArray(bytes.data(), narrow<int>(bytes.size())), "a residue parses");
+  QTOOL_CHECK(message.ParsePartialFromArray(bytes.data(), narrow<int>(bytes.size())),
+              "a residue parses");
 }
 
 std::string embedded_header(int field, size_t size) {
@@ -50,7 +51,8 @@ size_t position_of_field(const std::string& message, int field) {
   for (;;) {
     const int position = coded.CurrentPosition();
     const uint32_t tag = coded.ReadTag();
-    if (tag == 0 || WireFormatLite::GetTagFieldNumber(tag) > field) return static_cast<size_t>(position);
+    if (tag == 0 || WireFormatLite::GetTagFieldNumber(tag) > field)
+      return static_cast<size_t>(position);
     QTOOL_CHECK(WireFormatLite::SkipField(&coded, tag), "own output is well-formed");
   }
 }

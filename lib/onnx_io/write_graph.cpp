@@ -21,7 +21,8 @@ using Names = std::map<ValueId, std::string>;
 class GraphWriter {
  public:
   /// `captured` holds the names that the outer graph gives to what this one captures.
-  GraphWriter(const Graph& graph, const Names& captured, ExternalWriter* external, onnx::GraphProto& proto)
+  GraphWriter(const Graph& graph, const Names& captured, ExternalWriter* external,
+              onnx::GraphProto& proto)
       : graph_(graph), external_(external), proto_(proto) {
     choose_names(captured);
   }
@@ -67,7 +68,8 @@ void GraphWriter::choose_names(const Names& captured) {
 void GraphWriter::write_structure() {
   if (!graph_.residue.empty()) restore(proto_, graph_.residue);
   if (!graph_.name.empty()) proto_.set_name(graph_.name);
-  for (const NodeId id : graph_.topological_order()) write_node(graph_.node(id), *proto_.add_node());
+  for (const NodeId id : graph_.topological_order())
+    write_node(graph_.node(id), *proto_.add_node());
   write_entries();
   for (const ValueId id : graph_.values()) {
     const Value& value = graph_.value(id);
@@ -86,16 +88,17 @@ void GraphWriter::write_node(const Node& node, onnx::NodeProto& proto) {
   proto.set_op_type(node.op.type);
   if (plain_domain(proto.domain()) != node.op.domain) proto.set_domain(node.op.domain);
   for (const auto& entry : node.attributes.entries()) {
-    write_attribute(entry, external_,
-                    [&](const Graph& body, const std::string& attribute, int index, onnx::GraphProto& into) {
-                      write_body(node, body, attribute, index, into);
-                    },
-                    *proto.add_attribute());
+    write_attribute(
+        entry, external_,
+        [&](const Graph& body, const std::string& attribute, int index, onnx::GraphProto& into) {
+          write_body(node, body, attribute, index, into);
+        },
+        *proto.add_attribute());
   }
 }
 
-void GraphWriter::write_body(const Node& owner, const Graph& body, const std::string& attribute, int index,
-                             onnx::GraphProto& proto) {
+void GraphWriter::write_body(const Node& owner, const Graph& body, const std::string& attribute,
+                             int index, onnx::GraphProto& proto) {
   Names captured;
   for (const Capture& capture : owner.captures) {
     if (capture.attribute == attribute && capture.index == index) {

@@ -196,7 +196,8 @@ TEST_CASE("the order is stable", "[ir]") {
     Chain c;
     c.graph.set_input(c.relu, 0, c.y);
     CHECK_THROWS_WITH(c.graph.topological_order(), "the graph has a cycle through Relu \"relu\"");
-    CHECK(verify(c.graph) == std::vector<std::string>{"the graph has a cycle through Relu \"relu\""});
+    CHECK(verify(c.graph) ==
+          std::vector<std::string>{"the graph has a cycle through Relu \"relu\""});
   }
 }
 

@@ -52,10 +52,11 @@ TEST_CASE("every kind of attribute as text", "[ir]") {
   c.graph.set_op(c.relu, {"com.example", "Thing"});
   c.graph.set_input(c.relu, 2, c.w);
   const std::string text = to_text(c.graph);
-  CHECK_THAT(text, Catch::Matchers::Contains(
-                       "%a = com.example.Thing(%x, _, %w) {i=-3, f=0.1, s=\"a\\\"b\\x0a\", is=[1,2], "
-                       "fs=[1.5], ss=[\"p\",\"q\"], t=int64[] = [7], ts=2 tensors, o=opaque 3 bytes, "
-                       "long=[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,...20 in all]} \"relu\"\n"));
+  CHECK_THAT(text,
+             Catch::Matchers::Contains(
+                 "%a = com.example.Thing(%x, _, %w) {i=-3, f=0.1, s=\"a\\\"b\\x0a\", is=[1,2], "
+                 "fs=[1.5], ss=[\"p\",\"q\"], t=int64[] = [7], ts=2 tensors, o=opaque 3 bytes, "
+                 "long=[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,...20 in all]} \"relu\"\n"));
 }
 
 TEST_CASE("odd names and large constants as text", "[ir]") {
@@ -64,9 +65,10 @@ TEST_CASE("odd names and large constants as text", "[ir]") {
   graph.add_constant("bits", make_constant(Tensor(DType::float8e5m2, {2})));
   graph.add_constant("wide", make_constant(Tensor::scalar<uint64_t>(UINT64_MAX)));
   graph.add_output(big);
-  CHECK(to_text(graph) == "graph \"\"\n"
-                          "  constant %\"big w\": float[3,4]\n"
-                          "  constant %bits: float8e5m2[2] = ...\n"
-                          "  constant %wide: uint64[] = [18446744073709551615]\n"
-                          "  output %\"big w\": float[3,4]\n");
+  CHECK(to_text(graph) ==
+        "graph \"\"\n"
+        "  constant %\"big w\": float[3,4]\n"
+        "  constant %bits: float8e5m2[2] = ...\n"
+        "  constant %wide: uint64[] = [18446744073709551615]\n"
+        "  output %\"big w\": float[3,4]\n");
 }

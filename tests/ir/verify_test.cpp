@@ -89,15 +89,18 @@ TEST_CASE("verify looks into subgraphs", "[ir]") {
     b.graph.attributes(b.node).set(attribute, SubgraphPtr(body));
   };
   SECTION("a capture that the node does not serve") {
-    edited("then_branch", [](Graph& body) { body.annotations(body.add_value("z")).captured = true; });
+    edited("then_branch",
+           [](Graph& body) { body.annotations(body.add_value("z")).captured = true; });
     CHECK(verify(b.graph) ==
           Defects{"then_branch of If \"choice\": the node gives no value to the captured \"z\""});
   }
   SECTION("a served value that is not captured") {
-    edited("else_branch", [](Graph& body) { body.annotations(*body.find_value("x")).captured = false; });
+    edited("else_branch",
+           [](Graph& body) { body.annotations(*body.find_value("x")).captured = false; });
     CHECK(verify(b.graph) ==
-          Defects{"else_branch of If \"choice\": a capture goes to a value that is not captured there",
-                  "else_branch of If \"choice\": \"x\" is read but nothing makes it"});
+          Defects{
+              "else_branch of If \"choice\": a capture goes to a value that is not captured there",
+              "else_branch of If \"choice\": \"x\" is read but nothing makes it"});
   }
   SECTION("a defect of the body's own") {
     edited("then_branch", [](Graph& body) { body.erase(body.nodes()[0]); });
@@ -106,12 +109,14 @@ TEST_CASE("verify looks into subgraphs", "[ir]") {
   }
   SECTION("a missing body") {
     b.graph.attributes(b.node).set("then_branch", SubgraphPtr());
-    CHECK(verify(b.graph) == Defects{"then_branch of If \"choice\" is a graph that is missing",
-                                     "If \"choice\" lists a capture that none of its subgraphs has"});
+    CHECK(verify(b.graph) ==
+          Defects{"then_branch of If \"choice\" is a graph that is missing",
+                  "If \"choice\" lists a capture that none of its subgraphs has"});
   }
   SECTION("a capture without a body") {
     b.graph.attributes(b.node).erase("then_branch");
-    CHECK(verify(b.graph) == Defects{"If \"choice\" lists a capture that none of its subgraphs has"});
+    CHECK(verify(b.graph) ==
+          Defects{"If \"choice\" lists a capture that none of its subgraphs has"});
   }
   SECTION("a capture in the main graph") {
     b.graph.annotations(b.graph.add_value("z")).captured = true;

@@ -57,7 +57,8 @@ TEST_CASE("ONNX's own test models survive unchanged", "[onnx_io]") {
   if (!fs::exists(kOnnxData)) QTOOL_SKIP("libonnx-testdata is not installed");
   const auto paths = files_below(kOnnxData, ".onnx");
   const auto identical = std::ranges::count_if(paths, require_same_model);
-  std::cout << paths.size() << " models of ONNX compared, " << identical << " identical to the byte\n";
+  std::cout << paths.size() << " models of ONNX compared, " << identical
+            << " identical to the byte\n";
   REQUIRE(paths.size() > 1000);
 }
 
@@ -75,7 +76,8 @@ TEST_CASE("ONNX's own test tensors survive unchanged", "[onnx_io]") {
     REQUIRE(tensor.equals(again));
     REQUIRE(Shape(original.dims().begin(), original.dims().end()) == tensor.shape());
     if (original.has_raw_data()) {
-      REQUIRE(original.raw_data() == std::string(reinterpret_cast<const char*>(tensor.raw()), tensor.bytes()));
+      REQUIRE(original.raw_data() ==
+              std::string(reinterpret_cast<const char*>(tensor.raw()), tensor.bytes()));
     }
     ++compared;
   }

@@ -19,11 +19,16 @@ std::string entry(const std::string& key, const std::string& value) {
 
 /// A model whose w is float[4] in an external file.
 onnx::ModelProto model_with(const std::string& entries) {
-  return model_of("input { name: 'x' } output { name: 'y' } node { input: 'x' input: 'w' output: 'y' op_type: 'Add' } "
-                  "initializer { name: 'w' data_type: 1 dims: 4 data_location: EXTERNAL " + entries + "}");
+  return model_of(
+      "input { name: 'x' } output { name: 'y' } node { input: 'x' input: 'w' output: 'y' op_type: "
+      "'Add' } "
+      "initializer { name: 'w' data_type: 1 dims: 4 data_location: EXTERNAL " +
+      entries + "}");
 }
 
-void put(const fs::path& path, const onnx::ModelProto& model) { write_file(path, model.SerializeAsString()); }
+void put(const fs::path& path, const onnx::ModelProto& model) {
+  write_file(path, model.SerializeAsString());
+}
 
 const std::vector<float> kElements = {1.0F, -2.0F, 0.5F, 1e30F};
 
@@ -52,8 +57,8 @@ TEST_CASE("external data is read", "[onnx_io]") {
   }
   SECTION("from an offset, with a length and a checksum that is left alone") {
     write_file(folder / "w.bin", std::string(4096, 'x') + element_bytes() + "tail");
-    put(folder / "m.onnx", model_with(entry("location", "w.bin") + entry("offset", "4096") + entry("length", "16") +
-                                      entry("checksum", "ab")));
+    put(folder / "m.onnx", model_with(entry("location", "w.bin") + entry("offset", "4096") +
+                                      entry("length", "16") + entry("checksum", "ab")));
   }
   SECTION("from an offset that suits no float") {
     write_file(folder / "w.bin", "123" + element_bytes());
@@ -87,7 +92,8 @@ TEST_CASE("the folder of the data can be another one", "[onnx_io]") {
   write_file(folder / "elsewhere/w.bin", element_bytes());
   put(folder / "m.onnx", model_with(entry("location", "w.bin")));
   CHECK_THROWS_AS(load_model(folder / "m.onnx"), Error);
-  CHECK(weights_of(load_model(folder / "m.onnx", {.data_folder = folder / "elsewhere"})) == kElements);
+  CHECK(weights_of(load_model(folder / "m.onnx", {.data_folder = folder / "elsewhere"})) ==
+        kElements);
 }
 
 TEST_CASE("external data that is not to be read", "[onnx_io]") {
@@ -97,15 +103,19 @@ TEST_CASE("external data that is not to be read", "[onnx_io]") {
   write_file(folder / "model/w.bin", element_bytes());
   const auto refuses = [&](const std::string& entries, const std::string& expected) {
     put(folder / "model/m.onnx", model_with(entries));
-    CHECK_THROWS_WITH(load_model(folder / "model/m.onnx"), Catch::Matchers::Contains("initializer \"w\"") &&
-                                                               Catch::Matchers::Contains(expected));
+    CHECK_THROWS_WITH(
+        load_model(folder / "model/m.onnx"),
+        Catch::Matchers::Contains("initializer \"w\"") && Catch::Matchers::Contains(expected));
   };
-  refuses(entry("location", "../secret.bin"), "its external data is said to lie in \"../secret.bin\"");
-  refuses(entry("location", "a/../../secret.bin"), "A location is a path relative to the model's folder");
+  refuses(entry("location", "../secret.bin"),
+          "its external data is said to lie in \"../secret.bin\"");
+  refuses(entry("location", "a/../../secret.bin"),
+          "A location is a path relative to the model's folder");
   refuses(entry("location", (folder / "secret.bin").string()), "is said to lie in");
   refuses("", "is said to lie in \"\"");
   refuses(entry("location", "w.bin\\000x"), "is said to lie in");
-  refuses(entry("location", "missing.bin"), "there is no file " + (folder / "model/missing.bin").string());
+  refuses(entry("location", "missing.bin"),
+          "there is no file " + (folder / "model/missing.bin").string());
   refuses(entry("location", "."), "out of the model's folder");
   fs::create_symlink("../secret.bin", folder / "model/link.bin");
   refuses(entry("location", "link.bin"), "leads out of the model's folder");
@@ -115,10 +125,14 @@ TEST_CASE("external data that is not to be read", "[onnx_io]") {
   refuses(entry("location", "sub"), "not a regular file");
   REQUIRE(::mkfifo((folder / "model/pipe").c_str(), 0600) == 0);
   refuses(entry("location", "pipe"), "not a regular file");
-  refuses(entry("location", "w.bin") + entry("offset", "4"), "ends beyond w.bin, which has 16 bytes");
-  refuses(entry("location", "w.bin") + entry("offset", "18446744073709551612"), "ends beyond w.bin");
-  refuses(entry("location", "w.bin") + entry("offset", "99999999999999999999"), "is no number of bytes");
-  refuses(entry("location", "w.bin") + entry("offset", "-4"), "the offset \"-4\", which is no number of bytes");
+  refuses(entry("location", "w.bin") + entry("offset", "4"),
+          "ends beyond w.bin, which has 16 bytes");
+  refuses(entry("location", "w.bin") + entry("offset", "18446744073709551612"),
+          "ends beyond w.bin");
+  refuses(entry("location", "w.bin") + entry("offset", "99999999999999999999"),
+          "is no number of bytes");
+  refuses(entry("location", "w.bin") + entry("offset", "-4"),
+          "the offset \"-4\", which is no number of bytes");
   refuses(entry("location", "w.bin") + entry("length", "12"), "has 12 bytes; float[4] takes 16");
   write_file(folder / "model/w.bin", "");
   refuses(entry("location", "w.bin"), "which has 0 bytes");
@@ -128,19 +142,25 @@ TEST_CASE("models in memory have no folder unless one is given", "[onnx_io]") {
   const TemporaryFolder folder;
   write_file(folder / "w.bin", element_bytes());
   const auto model = model_with(entry("location", "w.bin"));
-  CHECK_THROWS_WITH(test::parsed(model), Catch::Matchers::Contains("it has external data, which is not read here"));
+  CHECK_THROWS_WITH(test::parsed(model),
+                    Catch::Matchers::Contains("it has external data, which is not read here"));
   CHECK(weights_of(test::parsed(model, folder.path())) == kElements);
 }
 
 TEST_CASE("external data is written", "[onnx_io]") {
   const TemporaryFolder folder;
   const std::string big(5000, 'b');
-  Graph graph = test::parsed(model_of(
-      "initializer { name: 'small' data_type: 2 dims: 4 raw_data: 'abcd' } "
-      "initializer { name: 'big' data_type: 2 dims: 5000 raw_data: '" + big + "' } "
-      "initializer { name: 'words' data_type: 8 dims: 1 string_data: '" + big + "' } "
-      "node { output: 'k' op_type: 'Constant' attribute { name: 'value' type: TENSOR t { data_type: 2 dims: 5000 raw_data: '" +
-      std::string(5000, 'k') + "' } } }"));
+  Graph graph =
+      test::parsed(model_of("initializer { name: 'small' data_type: 2 dims: 4 raw_data: 'abcd' } "
+                            "initializer { name: 'big' data_type: 2 dims: 5000 raw_data: '" +
+                            big +
+                            "' } "
+                            "initializer { name: 'words' data_type: 8 dims: 1 string_data: '" +
+                            big +
+                            "' } "
+                            "node { output: 'k' op_type: 'Constant' attribute { name: 'value' "
+                            "type: TENSOR t { data_type: 2 dims: 5000 raw_data: '" +
+                            std::string(5000, 'k') + "' } } }"));
   graph.add_constant("shared", graph.value(*graph.find_value("big")).constant);
   graph.add_constant("w", make_constant(Tensor::of<float>({4}, kElements)));
   const std::string before = serialize_model(graph);
@@ -183,9 +203,34 @@ TEST_CASE("external data is written", "[onnx_io]") {
     CHECK(read_file(folder / "q.onnx") == before);
   }
   SECTION("not where the folder is missing") {
-    CHECK_THROWS_WITH(save_model(graph, folder / "none/q.onnx"), Catch::Matchers::Contains("none/q.onnx"));
+    CHECK_THROWS_WITH(save_model(graph, folder / "none/q.onnx"),
+                      Catch::Matchers::Contains("none/q.onnx"));
   }
   size_t files = 0;
   for ([[maybe_unused]] const auto& file : fs::directory_iterator(folder.path())) ++files;
   CHECK(files <= 2);  // nothing temporary stays behind
+}
+
+TEST_CASE("beyond 2 and 4 GB", "[onnx_io]") {
+  // Files with holes: they take no room on disk.
+  const TemporaryFolder folder;
+  const uint64_t offset = 5'000'000'000;
+  write_file(folder / "w.bin", "");
+  fs::resize_file(folder / "w.bin", offset + 16);
+  put(folder / "m.onnx",
+      model_with(entry("location", "w.bin") + entry("offset", std::to_string(offset))));
+  const Graph graph = load_model(folder / "m.onnx");
+  CHECK(weights_of(graph) == std::vector<float>(4, 0.0F));
+
+  write_file(folder / "big.onnx", "");
+  fs::resize_file(folder / "big.onnx", 2'200'000'000);
+  CHECK_THROWS_WITH(load_model(folder / "big.onnx"),
+                    Catch::Matchers::Contains("more than 2 GB needs external data"));
+  const MappedFile file(folder / "big.onnx");
+  Graph large = graph;
+  const Shape shape{static_cast<int64_t>(file.bytes().size())};
+  large.add_constant(
+      "big", make_constant(Tensor::in_place(DType::uint8, shape, file.bytes(), file.owner())));
+  CHECK_THROWS_WITH(serialize_model(large),
+                    Catch::Matchers::Contains("more than 2 GB in one file"));
 }

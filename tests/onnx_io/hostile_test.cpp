@@ -91,7 +91,8 @@ TEST_CASE("a model with bytes changed at random", "[onnx_io]") {
     for (uint32_t flips = 1 + rng.below(3); flips > 0; --flips) {
       changed[rng.below(static_cast<uint32_t>(changed.size()))] = static_cast<char>(rng.below(256));
     }
-    if (rng.below(4) == 0) changed.erase(rng.below(static_cast<uint32_t>(changed.size())), 1 + rng.below(8));
+    if (rng.below(4) == 0)
+      changed.erase(rng.below(static_cast<uint32_t>(changed.size())), 1 + rng.below(8));
     accepted += outcome_of(changed) == Outcome::graph ? 1 : 0;
   }
   std::cout << accepted << " of " << kRounds << " damaged models are still models\n";
@@ -101,58 +102,79 @@ TEST_CASE("a model with bytes changed at random", "[onnx_io]") {
 
 TEST_CASE("what is no model", "[onnx_io]") {
   const test::TemporaryFolder folder;
-  const auto refuses = [&](const std::string& name, const std::string& content, const std::string& expected) {
+  const auto refuses = [&](const std::string& name, const std::string& content,
+                           const std::string& expected) {
     write_file(folder / name, content);
-    CHECK_THROWS_WITH(load_model(folder / name), Catch::Matchers::Contains((folder / name).string()) &&
-                                                     Catch::Matchers::Contains(expected));
+    CHECK_THROWS_WITH(
+        load_model(folder / name),
+        Catch::Matchers::Contains((folder / name).string()) && Catch::Matchers::Contains(expected));
   };
   refuses("empty.onnx", "", "it is empty");
   refuses("text.onnx", "<html><body>Not found</body></html>", "no well-formed protobuf message");
   refuses("zeros.onnx", std::string(100, '\0'), "not an ONNX model");
   refuses("lfs.onnx", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull");
-  refuses("no_graph.onnx", test::message<onnx::ModelProto>("ir_version: 8 opset_import { version: 17 }").SerializeAsString(),
+  refuses("no_graph.onnx",
+          test::message<onnx::ModelProto>("ir_version: 8 opset_import { version: 17 }")
+              .SerializeAsString(),
           "it has no graph");
-  refuses("no_ir.onnx", test::message<onnx::ModelProto>("graph { }").SerializeAsString(), "it has no ir_version");
-  refuses("no_opset.onnx", test::message<onnx::ModelProto>("ir_version: 8 graph { }").SerializeAsString(),
+  refuses("no_ir.onnx", test::message<onnx::ModelProto>("graph { }").SerializeAsString(),
+          "it has no ir_version");
+  refuses("no_opset.onnx",
+          test::message<onnx::ModelProto>("ir_version: 8 graph { }").SerializeAsString(),
           "it imports no operator set");
-  refuses("opset_0.onnx", test::message<onnx::ModelProto>("ir_version: 8 opset_import { domain: 'd' } graph { }").SerializeAsString(),
+  refuses("opset_0.onnx",
+          test::message<onnx::ModelProto>("ir_version: 8 opset_import { domain: 'd' } graph { }")
+              .SerializeAsString(),
           "it imports the operator set \"d\" without a version");
-  CHECK_THROWS_WITH(load_model(folder / "none.onnx"), Catch::Matchers::Contains("there is no such file"));
+  CHECK_THROWS_WITH(load_model(folder / "none.onnx"),
+                    Catch::Matchers::Contains("there is no such file"));
   CHECK_THROWS_WITH(load_model(folder.path()), Catch::Matchers::Contains("not a regular file"));
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
   CHECK_THROWS_WITH(load_model(folder / "pipe"), Catch::Matchers::Contains("not a regular file"));
 }
 
 TEST_CASE("graphs that contradict themselves", "[onnx_io]") {
-  fails("input { name: 'x' } input { name: 'x' }", "\"x\" is defined twice, the second time as graph input");
-  fails("input { }", "a graph input of the graph has no name");
-  fails("initializer { data_type: 1 float_data: 1 }", "a initializer of the graph has no name");
-  fails("initializer { name: 'w' data_type: 1 float_data: 1 } initializer { name: 'w' data_type: 1 float_data: 1 }",
-        "\"w\" is defined twice, the second time as initializer");
-  fails("input { name: 'w' } initializer { name: 'w' data_type: 1 float_data: 1 } "
-        "initializer { name: 'w' data_type: 1 float_data: 1 }",
-        "\"w\" is defined twice");
+  fails("input { name: 'x' } input { name: 'x' }",
+        "\"x\" is defined twice, the second time as graph input");
+  fails("input { }", "a value has no name: graph input");
+  fails("initializer { data_type: 1 float_data: 1 }", "a value has no name: initializer");
+  fails(
+      "initializer { name: 'w' data_type: 1 float_data: 1 } initializer { name: 'w' data_type: 1 "
+      "float_data: 1 }",
+      "\"w\" is defined twice, the second time as initializer");
+  fails(
+      "input { name: 'w' } initializer { name: 'w' data_type: 1 float_data: 1 } "
+      "initializer { name: 'w' data_type: 1 float_data: 1 }",
+      "\"w\" is defined twice");
   fails("node { output: 'a' op_type: 'A' } node { output: 'a' op_type: 'B' name: 'b' }",
         "\"a\" is defined twice, the second time as output of node B \"b\"");
   fails("input { name: 'x' } node { output: 'x' op_type: 'A' }", "\"x\" is defined twice");
-  fails("sparse_initializer { values { name: 's' } } node { output: 's' op_type: 'A' }", "\"s\" is defined twice");
+  fails("sparse_initializer { values { name: 's' } } node { output: 's' op_type: 'A' }",
+        "\"s\" is defined twice");
   fails("node { input: 'ghost' output: 'a' op_type: 'A' name: 'n' }",
         "node A \"n\": it reads the value \"ghost\", which nothing defines");
   fails("output { name: 'ghost' }", "the graph's output \"ghost\" is made by nothing");
   fails("output { }", "the graph's output \"\" is made by nothing");
-  fails("node { input: 'b' output: 'a' op_type: 'A' } node { input: 'a' output: 'b' op_type: 'B' }", "has a cycle");
+  fails("node { input: 'b' output: 'a' op_type: 'A' } node { input: 'a' output: 'b' op_type: 'B' }",
+        "has a cycle");
   fails("node { input: 'a' output: 'a' op_type: 'A' }", "has a cycle");
   fails("node { output: 'a' }", "it has no op type");
-  fails("node { output: 'a' op_type: 'A' attribute { type: INT i: 1 } }", "an attribute has no name");
-  fails("node { output: 'a' op_type: 'A' attribute { name: 'k' type: INT i: 1 } attribute { name: 'k' type: INT } }",
-        "it has the attribute \"k\" twice");
+  fails("node { output: 'a' op_type: 'A' attribute { type: INT i: 1 } }",
+        "an attribute has no name");
+  fails(
+      "node { output: 'a' op_type: 'A' attribute { name: 'k' type: INT i: 1 } attribute { name: "
+      "'k' type: INT } }",
+      "it has the attribute \"k\" twice");
   fails("node { output: 'a' op_type: 'A' attribute { name: 'k' type: TENSOR } }",
         "node A that makes \"a\": attribute \"k\": its tensor is missing");
-  fails("node { output: 'a' op_type: 'A' attribute { name: 'k' type: TENSOR t { data_type: 1 dims: 3 raw_data: 'abcd' } } }",
-        "attribute \"k\": float[3] takes 12 bytes; the file has 4");
+  fails(
+      "node { output: 'a' op_type: 'A' attribute { name: 'k' type: TENSOR t { data_type: 1 dims: 3 "
+      "raw_data: 'abcd' } } }",
+      "attribute \"k\": float[3] takes 12 bytes; the file has 4");
   fails("initializer { name: 'w' data_type: 1 dims: [2, 3] raw_data: 'abcd' }",
         "initializer \"w\": float[2,3] takes 24 bytes; the file has 4");
-  fails("initializer { name: 'w' data_type: 99 dims: 1 }", "initializer \"w\": its element type has the number 99");
+  fails("initializer { name: 'w' data_type: 99 dims: 1 }",
+        "initializer \"w\": its element type has the number 99");
 }
 
 TEST_CASE("a file full of initializers that are inputs is read in linear time", "[onnx_io]") {

@@ -29,7 +29,8 @@ Message message(const std::string& text) {
 /// A model of opset 17 with this graph, in text format.
 inline onnx::ModelProto model_of(const std::string& graph, int ir_version = 8) {
   return message<onnx::ModelProto>("ir_version: " + std::to_string(ir_version) +
-                                   " opset_import { domain: \"\" version: 17 } graph { " + graph + " }");
+                                   " opset_import { domain: \"\" version: 17 } graph { " + graph +
+                                   " }");
 }
 
 inline Graph parsed(const onnx::ModelProto& model, const std::filesystem::path& folder = {}) {

@@ -82,7 +82,8 @@ TEST_CASE("how elements are stored survives", "[onnx_io]") {
 }
 
 TEST_CASE("fields of later versions survive", "[onnx_io]") {
-  onnx::ModelProto model = model_of(std::string(kIdentity) + "initializer { name: 'w' data_type: 1 float_data: 1 }", 11);
+  onnx::ModelProto model =
+      model_of(std::string(kIdentity) + "initializer { name: 'w' data_type: 1 float_data: 1 }", 11);
   constexpr int kField = 177;
   const auto mark = [](google::protobuf::Message& part, const char* text) {
     part.GetReflection()->MutableUnknownFields(&part)->AddLengthDelimited(kField, text);
@@ -104,8 +105,9 @@ TEST_CASE("fields of later versions survive", "[onnx_io]") {
 }
 
 TEST_CASE("zeros that a writer of proto3 leaves out stay out until they change", "[onnx_io]") {
-  Graph graph = parsed(model_of(std::string(kIdentity) +
-                                "node { input: 'x' output: 'q' op_type: 'N' attribute { name: 'i' type: INT } }"));
+  Graph graph = parsed(
+      model_of(std::string(kIdentity) +
+               "node { input: 'x' output: 'q' op_type: 'N' attribute { name: 'i' type: INT } }"));
   const NodeId node = graph.nodes()[1];
   CHECK(graph.node(node).attributes.integer("i", 7) == 0);
   CHECK(!written(graph).graph().node(1).attribute(0).has_i());
@@ -114,9 +116,10 @@ TEST_CASE("zeros that a writer of proto3 leaves out stay out until they change",
 }
 
 TEST_CASE("attributes of IR 1 have no type in the file", "[onnx_io]") {
-  const Graph graph = parsed(message<onnx::ModelProto>(
-      std::string("ir_version: 1 graph { ") + kIdentity +
-      "node { input: 'x' output: 'q' op_type: 'N' attribute { name: 'k' ints: [1, 2] } attribute { name: 'a' f: 2 } } }"));
+  const Graph graph = parsed(
+      message<onnx::ModelProto>(std::string("ir_version: 1 graph { ") + kIdentity +
+                                "node { input: 'x' output: 'q' op_type: 'N' attribute { name: 'k' "
+                                "ints: [1, 2] } attribute { name: 'a' f: 2 } } }"));
   CHECK(graph.model.opset() == 1);
   CHECK(graph.node(graph.nodes()[1]).attributes.integers("k") == std::vector<int64_t>{1, 2});
   CHECK(graph.node(graph.nodes()[1]).attributes.real("a", 0) == 2.0F);
@@ -177,15 +180,18 @@ TEST_CASE("edits reach the file", "[onnx_io]") {
 
 TEST_CASE("domains and versions as read", "[onnx_io]") {
   const Graph graph = parsed(message<onnx::ModelProto>(
-      std::string("ir_version: 8 opset_import { domain: 'ai.onnx' version: 13 } opset_import { version: 17 } "
-                  "opset_import { domain: 'ai.onnx.ml' version: 2 } graph { ") + kIdentity + "}"));
+      std::string("ir_version: 8 opset_import { domain: 'ai.onnx' version: 13 } opset_import { "
+                  "version: 17 } "
+                  "opset_import { domain: 'ai.onnx.ml' version: 2 } graph { ") +
+      kIdentity + "}"));
   CHECK(graph.model.opset() == 17);  // of two for one domain the highest counts
   CHECK(graph.model.opset("ai.onnx.ml") == 2);
   CHECK(graph.model.opset("other") == 0);
 }
 
 TEST_CASE("before IR 4 initializers are listed as inputs", "[onnx_io]") {
-  const std::string text = std::string(kIdentity) +
+  const std::string text =
+      std::string(kIdentity) +
       "input { name: 'w' type { tensor_type { elem_type: 1 shape { dim { dim_value: 1 } } } } } "
       "initializer { name: 'w' data_type: 1 dims: 1 float_data: 1 }";
   for (const int version : {3, 4}) {

@@ -43,7 +43,9 @@ TEST_CASE("captures go through every level", "[onnx_io]") {
   const Node& inner = then->node(then->nodes()[0]);
   REQUIRE(inner.captures.size() == 3);  // x and k below then_branch, d as the output of else_branch
   CHECK(then->value(inner.captures[1].outer).name == "k");
-  CHECK(inner.attributes.subgraph("then_branch")->value(*inner.attributes.subgraph("then_branch")->find_value("x")).listed);
+  CHECK(inner.attributes.subgraph("then_branch")
+            ->value(*inner.attributes.subgraph("then_branch")->find_value("x"))
+            .listed);
 }
 
 TEST_CASE("an edit outside reaches the names inside", "[onnx_io]") {
@@ -114,7 +116,8 @@ TEST_CASE("errors in a body name the way to it", "[onnx_io]") {
   fails(R"(input { name: "c" } output { name: "y" }
     node { input: "c" output: "y" op_type: "If" name: "choice" attribute { name: "then_branch" type: GRAPH g {
       output { name: "r" } node { input: "nowhere" output: "r" op_type: "Neg" } } } })",
-        "node If \"choice\": attribute \"then_branch\": node Neg that makes \"r\": it reads the value "
+        "node If \"choice\": attribute \"then_branch\": node Neg that makes \"r\": it reads the "
+        "value "
         "\"nowhere\", which nothing defines");
   // A body's own values are not seen from outside.
   fails(R"(input { name: "c" } output { name: "r" }
