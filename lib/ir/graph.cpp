@@ -46,7 +46,9 @@ const Value& Graph::value(ValueId id) const {
   return values_[index(id)].value;
 }
 Node& Graph::mutable_node(NodeId id) { return const_cast<Node&>(std::as_const(*this).node(id)); }
-Value& Graph::mutable_value(ValueId id) { return const_cast<Value&>(std::as_const(*this).value(id)); }
+Value& Graph::mutable_value(ValueId id) {
+  return const_cast<Value&>(std::as_const(*this).value(id));
+}
 
 bool Graph::has(NodeId id) const { return index(id) < nodes_.size() && nodes_[index(id)].alive; }
 bool Graph::has(ValueId id) const { return index(id) < values_.size() && values_[index(id)].alive; }
@@ -74,7 +76,9 @@ std::optional<ValueId> Graph::find_value(std::string_view wanted) const {
   return found->second;
 }
 
-bool Graph::is_output(ValueId id) const { return std::ranges::find(outputs_, id) != outputs_.end(); }
+bool Graph::is_output(ValueId id) const {
+  return std::ranges::find(outputs_, id) != outputs_.end();
+}
 bool Graph::is_input(ValueId id) const { return std::ranges::find(inputs_, id) != inputs_.end(); }
 
 Constant Graph::constant(ValueId id) const {
@@ -135,7 +139,8 @@ std::string Graph::describe(NodeId id) const {
   const Node& n = node(id);
   if (!n.name.empty()) return to_string(n.op) + " \"" + n.name + '"';
   for (const ValueId output : n.outputs) {
-    if (output != ValueId::none) return to_string(n.op) + " that makes \"" + value(output).name + '"';
+    if (output != ValueId::none)
+      return to_string(n.op) + " that makes \"" + value(output).name + '"';
   }
   return to_string(n.op);
 }
@@ -246,7 +251,9 @@ void Graph::set_type(ValueId id, TensorType type) {
 
 Attributes& Graph::attributes(NodeId id) { return mutable_node(id).attributes; }
 void Graph::set_op(NodeId id, OpKey op) { mutable_node(id).op = std::move(op); }
-void Graph::set_node_name(NodeId id, std::string wanted) { mutable_node(id).name = std::move(wanted); }
+void Graph::set_node_name(NodeId id, std::string wanted) {
+  mutable_node(id).name = std::move(wanted);
+}
 Value& Graph::annotations(ValueId id) { return mutable_value(id); }
 
 void Graph::replace_uses(ValueId from, ValueId to) {
@@ -257,7 +264,8 @@ void Graph::replace_uses(ValueId from, ValueId to) {
 void Graph::replace_uses(ValueId from, ValueId to, std::span<const Use> only) {
   const std::vector<Use> chosen(only.begin(), only.end());
   for (const Use& use : chosen) {
-    QTOOL_CHECK(std::ranges::find(value(from).uses, use) != value(from).uses.end(), "use to replace");
+    QTOOL_CHECK(std::ranges::find(value(from).uses, use) != value(from).uses.end(),
+                "use to replace");
     set_input(use.node, use.slot, to);
   }
 }
@@ -305,7 +313,8 @@ size_t Graph::erase_dead() {
       }
     }
     for (const Capture& capture : n.captures) {
-      if (value(capture.outer).producer != NodeId::none) work.push_back(value(capture.outer).producer);
+      if (value(capture.outer).producer != NodeId::none)
+        work.push_back(value(capture.outer).producer);
     }
   }
   for (const ValueId id : values()) {

@@ -34,7 +34,8 @@ struct TensorType {
   std::optional<std::vector<Dim>> shape;
 
   TensorType() = default;
-  TensorType(DType type, std::optional<std::vector<Dim>> dims) : dtype(type), shape(std::move(dims)) {}
+  TensorType(DType type, std::optional<std::vector<Dim>> dims)
+      : dtype(type), shape(std::move(dims)) {}
   TensorType(DType type, const Shape& concrete);
 
   /// The shape if every extent is known.
@@ -72,8 +73,8 @@ struct OpaqueAttribute {
 using SubgraphPtr = std::shared_ptr<const Graph>;
 using Attribute =
     std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
-                 std::vector<std::string>, TensorAttribute, std::vector<TensorAttribute>, SubgraphPtr,
-                 std::vector<SubgraphPtr>, OpaqueAttribute>;
+                 std::vector<std::string>, TensorAttribute, std::vector<TensorAttribute>,
+                 SubgraphPtr, std::vector<SubgraphPtr>, OpaqueAttribute>;
 
 /// Attributes by name, in file order. Getters throw Error(input) when the type differs.
 class Attributes {
@@ -115,17 +116,17 @@ struct Use {
 inline constexpr int kCaptureSlot = 1 << 20;
 
 struct Value {
-  std::string name;               ///< unique in its graph, never empty
-  TensorType type;                ///< as declared; inference results live elsewhere
-  NodeId producer = NodeId::none; ///< none: graph input, constant, or captured from outside
+  std::string name;                ///< unique in its graph, never empty
+  TensorType type;                 ///< as declared; inference results live elsewhere
+  NodeId producer = NodeId::none;  ///< none: graph input, constant, or captured from outside
   int producer_slot = 0;
-  std::vector<Use> uses;          ///< in no particular order; graph outputs are not uses
-  Constant constant;              ///< initializer; null unless known. It may also be a graph input.
-  bool listed = false;            ///< has an entry in the file's value_info
-  bool captured = false;          ///< subgraphs only: belongs to an outer graph
-  std::string type_residue;       ///< what the type in the file has beyond `type` (see onnx_io)
-  std::string constant_residue;   ///< what the initializer in the file has beyond its elements;
-                                  ///< all of it if it is sparse: then `constant` is null
+  std::vector<Use> uses;         ///< in no particular order; graph outputs are not uses
+  Constant constant;             ///< initializer; null unless known. It may also be a graph input.
+  bool listed = false;           ///< has an entry in the file's value_info
+  bool captured = false;         ///< subgraphs only: belongs to an outer graph
+  std::string type_residue;      ///< what the type in the file has beyond `type` (see onnx_io)
+  std::string constant_residue;  ///< what the initializer in the file has beyond its elements;
+                                 ///< all of it if it is sparse: then `constant` is null
 };
 
 /// A value of this graph that one of the node's subgraphs reads.
@@ -143,7 +144,7 @@ struct Node {
   std::vector<ValueId> inputs;   ///< none: an absent optional input
   std::vector<ValueId> outputs;  ///< none: an absent optional output
   std::vector<Capture> captures;
-  std::string residue;           ///< doc string, overload, unknown fields
+  std::string residue;  ///< doc string, overload, unknown fields
 };
 
 /// What an ONNX file says besides its main graph.
@@ -169,7 +170,7 @@ class Graph {
   const Value& value(ValueId id) const;
   bool has(NodeId id) const;
   bool has(ValueId id) const;
-  std::span<const ValueId> inputs() const { return inputs_; }    ///< as listed in the file
+  std::span<const ValueId> inputs() const { return inputs_; }  ///< as listed in the file
   std::span<const ValueId> outputs() const { return outputs_; }
   std::vector<NodeId> nodes() const;    ///< by id
   std::vector<ValueId> values() const;  ///< by id
@@ -200,11 +201,11 @@ class Graph {
   NodeId add_node(Node node);
   void add_input(ValueId id);
   void add_output(ValueId id);
-  void drop_input(ValueId id);          ///< it is no longer listed; what it feeds stays
-  void set_input(NodeId id, int slot, ValueId value);  ///< grows the list with absent inputs
-  void set_output(NodeId id, int slot, ValueId value); ///< the value must have no producer
+  void drop_input(ValueId id);  ///< it is no longer listed; what it feeds stays
+  void set_input(NodeId id, int slot, ValueId value);   ///< grows the list with absent inputs
+  void set_output(NodeId id, int slot, ValueId value);  ///< the value must have no producer
   void set_graph_output(size_t index, ValueId value);
-  void set_constant(ValueId id, Constant tensor);      ///< also removes: null
+  void set_constant(ValueId id, Constant tensor);  ///< also removes: null
   void set_type(ValueId id, TensorType type);
 
   /// Editing of what edges do not depend on: attributes, names, op key.

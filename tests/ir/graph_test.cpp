@@ -216,6 +216,17 @@ TEST_CASE("initializers that are inputs depend on the IR version", "[ir]") {
   require_sound(c.graph);
 }
 
+TEST_CASE("an input that is dropped from the list stays a value", "[ir]") {
+  Chain c;
+  c.graph.add_input(c.w);
+  c.graph.drop_input(c.w);
+  require_sound(c.graph);
+  CHECK(c.graph.inputs().size() == 1);
+  CHECK(c.graph.constant(c.w) != nullptr);
+  c.graph.drop_input(c.x);
+  CHECK(verify(c.graph) == std::vector<std::string>{"\"x\" is read but nothing makes it"});
+}
+
 TEST_CASE("captures are uses", "[ir]") {
   Branches b;
   require_sound(b.graph);
