@@ -8,6 +8,10 @@
 
 using namespace qtool;
 
+// The sanitizers otherwise end the program where memory is asked for that no machine has.
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
