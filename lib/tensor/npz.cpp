@@ -103,6 +103,30 @@ TensorMap read_entries(zip_t* archive, uint64_t archive_bytes) {
   return tensors;
 }
 
+/// Header and elements are read when the archive is closed.
+void add_entry(zip_t* archive, const std::string& key, std::string& header, const Tensor& tensor) {
+  std::array<zip_buffer_fragment_t, 2> parts{};
+  parts[0] = {reinterpret_cast<zip_uint8_t*>(header.data()), header.size()};
+  // libzip wants a pointer to mutable bytes but only reads them.
+  auto* elements = const_cast<std::byte*>(tensor.raw());
+  parts[1] = {reinterpret_cast<zip_uint8_t*>(elements), tensor.bytes()};
+  const zip_uint64_t used = tensor.bytes() > 0 ? 2 : 1;
+  zip_source_t* source = zip_source_buffer_fragment(archive, parts.data(), used, 0);
+  if (source == nullptr) throw input_error("cannot write it: " + reason(archive));
+  const std::string name = key + std::string(kSuffix);
+  const zip_int64_t added = zip_file_add(archive, name.c_str(), source, ZIP_FL_ENC_UTF_8);
+  if (added < 0) {
+    zip_source_free(source);
+    throw input_error("cannot write it: " + reason(archive));
+  }
+  const auto index = static_cast<zip_uint64_t>(added);
+  constexpr zip_uint16_t kFirstOfJanuary1980 = 1 << 5 | 1;
+  if (zip_set_file_compression(archive, index, ZIP_CM_STORE, 0) != 0 ||
+      zip_file_set_dostime(archive, index, 0, kFirstOfJanuary1980, 0) != 0) {
+    throw input_error("cannot write it: " + reason(archive));
+  }
+}
+
 }  // namespace
 
 TensorMap read_npz(const std::filesystem::path& path) {
@@ -117,43 +141,25 @@ TensorMap read_npz(const std::filesystem::path& path) {
 
 void write_npz(const std::filesystem::path& path, const TensorMap& tensors) {
   QTOOL_CHECK(!tensors.empty(), "libzip makes no archive without entries");
-  within_frame(
-      [&] { return path.string(); },
-      [&] {
-        // libzip writes when it closes, from memory that must live until then, and renames at the
-        // end.
-        std::deque<std::string> headers;
-        Archive archive = open_archive(path, ZIP_CREATE | ZIP_TRUNCATE);
-        for (const auto& [key, tensor] : tensors) {
-          headers.push_back(
-              within_frame([&] { return "array \"" + key + '"'; },
-                           [&] { return npy_header(tensor.dtype(), tensor.shape()); }));
-          std::string& header = headers.back();
-          std::array<zip_buffer_fragment_t, 2> parts{};
-          parts[0] = {reinterpret_cast<zip_uint8_t*>(header.data()), header.size()};
-          // libzip wants a pointer to mutable bytes but only reads them.
-          parts[1] = {reinterpret_cast<zip_uint8_t*>(const_cast<std::byte*>(tensor.raw())),
-                      tensor.bytes()};
-          zip_source_t* source = zip_source_buffer_fragment(archive.get(), parts.data(),
-                                                            tensor.bytes() > 0 ? 2 : 1, 0);
-          if (source == nullptr) throw input_error("cannot write it: " + reason(archive.get()));
-          const std::string entry = key + std::string(kSuffix);
-          const zip_int64_t index =
-              zip_file_add(archive.get(), entry.c_str(), source, ZIP_FL_ENC_UTF_8);
-          if (index < 0) zip_source_free(source);
-          constexpr zip_uint16_t kFirstOfJanuary1980 = 1 << 5 | 1;
-          if (index < 0 ||
-              zip_set_file_compression(archive.get(), static_cast<zip_uint64_t>(index),
-                                       ZIP_CM_STORE, 0) != 0 ||
-              zip_file_set_dostime(archive.get(), static_cast<zip_uint64_t>(index), 0,
-                                   kFirstOfJanuary1980, 0) != 0) {
-            throw input_error("cannot write the array \"" + key + "\": " + reason(archive.get()));
-          }
-        }
-        if (zip_close(archive.get()) != 0)
-          throw input_error("cannot write it: " + reason(archive.get()));
-        archive.release();
-      });
+  within_frame([&] { return path.string(); },
+               [&] {
+                 // libzip writes when it closes, from memory that must live until then, and renames
+                 // at the end.
+                 std::deque<std::string> headers;
+                 Archive archive = open_archive(path, ZIP_CREATE | ZIP_TRUNCATE);
+                 for (const auto& entry : tensors) {
+                   within_frame(
+                       [&] { return "array \"" + entry.first + '"'; },
+                       [&] {
+                         headers.push_back(npy_header(entry.second.dtype(), entry.second.shape()));
+                         add_entry(archive.get(), entry.first, headers.back(), entry.second);
+                       });
+                 }
+                 if (zip_close(archive.get()) != 0) {
+                   throw input_error("cannot write it: " + reason(archive.get()));
+                 }
+                 archive.release();
+               });
 }
 
 }  // namespace qtool
