@@ -22,7 +22,7 @@ void set_thread_count(int threads) {
   omp_set_num_threads(threads > 0 ? threads : available_cores());
 }
 
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+void parallel_for(int64_t count, int64_t grain, RangeBody body) {
   if (count <= 0) return;
   const int64_t ranges =
       std::min<int64_t>(thread_count(), (count + grain - 1) / std::max<int64_t>(grain, 1));
