@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Relu (opsets 1 to 14), Clip (6: attributes, 11: inputs), LeakyRelu, Sigmoid, Tanh, HardSwish (14).
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -17,7 +17,8 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 using PostOpOf = std::optional<PostOp> (*)(const NodeView&);
 
-std::vector<Tensor> map_elements(const Tensor& x, const auto& f) {
+std::vector<Tensor> map_elements(const ReferenceCall& call, const auto& f) {
+  const Tensor& x = float_input(call, 0);
   Tensor y(DType::float32, x.shape());
   const auto from = x.data<float>();
   const auto to = y.data<float>();
@@ -32,6 +33,7 @@ std::vector<Tensor> map_elements(const Tensor& x, const auto& f) {
 template <PostOpOf post_op>
 Lowering lower_unary(const LowerContext& context) {
   if (context.quantized()) return Lowering::refuse("an activation alone runs in float");
+  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("elements that are not float");
   const auto op = post_op(context.node);
   if (!op) return Lowering::refuse("bounds that are computed at run time");
   std::vector<PostOp> chain{*op};
@@ -53,6 +55,12 @@ std::optional<PostOp> sigmoid_post_op(const NodeView&) { return PostOp{PostOp::K
 std::optional<PostOp> tanh_post_op(const NodeView&) { return PostOp{PostOp::Kind::tanh}; }
 std::optional<PostOp> hard_swish_post_op(const NodeView&) { return PostOp{PostOp::Kind::hard_swish}; }
 
+/// ONNX bounds below first, then above: where low > high, the result is high.
+std::optional<PostOp> clip_between(float low, float high) {
+  if (std::isnan(low) || std::isnan(high)) return std::nullopt;
+  return PostOp{PostOp::Kind::clip, std::min(low, high), high};
+}
+
 /// The bound an input gives: absent is infinite, computed at run time is nothing.
 std::optional<float> bound(const NodeView& node, size_t slot, float absent) {
   if (!node.has_input(slot)) return absent;
@@ -64,13 +72,11 @@ std::optional<float> bound(const NodeView& node, size_t slot, float absent) {
 std::optional<PostOp> clip_post_op(const NodeView& node) {
   const auto low = bound(node, 1, -kInfinity);
   const auto high = bound(node, 2, kInfinity);
-  if (!low || !high) return std::nullopt;
-  return PostOp{PostOp::Kind::clip, *low, *high};
+  return low && high ? clip_between(*low, *high) : std::nullopt;
 }
 
 std::optional<PostOp> clip6_post_op(const NodeView& node) {
-  return PostOp{PostOp::Kind::clip, node.attributes().real("min", -kInfinity),
-                node.attributes().real("max", kInfinity)};
+  return clip_between(node.attributes().real("min", -kInfinity), node.attributes().real("max", kInfinity));
 }
 
 std::optional<Range> relu_keeps(const NodeView&) { return Range{0, kInfinity}; }
@@ -83,42 +89,72 @@ std::optional<Range> clip_keeps(const NodeView& node) {
 }
 
 std::vector<Tensor> relu_reference(const ReferenceCall& call) {
-  return map_elements(call.input(0), [](float x) { return x < 0 ? 0.0F : x; });
+  return map_elements(call, [](float x) { return x < 0 ? 0.0F : x; });
 }
 std::vector<Tensor> leaky_reference(const ReferenceCall& call) {
   const float alpha = call.node.attributes().real("alpha", 0.01F);
-  return map_elements(call.input(0), [alpha](float x) { return x < 0 ? alpha * x : x; });
+  return map_elements(call, [alpha](float x) { return x < 0 ? alpha * x : x; });
 }
 std::vector<Tensor> sigmoid_reference(const ReferenceCall& call) {
-  return map_elements(call.input(0), [](float x) {
+  return map_elements(call, [](float x) {
     return static_cast<float>(1 / (1 + std::exp(-static_cast<double>(x))));
   });
 }
 std::vector<Tensor> tanh_reference(const ReferenceCall& call) {
-  return map_elements(call.input(0), [](float x) {
+  return map_elements(call, [](float x) {
     return static_cast<float>(std::tanh(static_cast<double>(x)));
   });
 }
 std::vector<Tensor> hard_swish_reference(const ReferenceCall& call) {
-  return map_elements(call.input(0), [](float x) {
+  return map_elements(call, [](float x) {
     const double gate = std::fmax(0.0, std::fmin(1.0, static_cast<double>(x) / 6 + 0.5));
     return static_cast<float>(static_cast<double>(x) * gate);
   });
 }
 
-std::vector<Tensor> clip_between(const Tensor& x, float low, float high) {
-  // ONNX: min first bounded below, then above; where low > high the result is high.
-  return map_elements(x, [=](float v) { return std::fmin(v < low ? low : v, high); });
+template <class T>
+T bounded(T x, T low, T high) {
+  const T raised = x < low ? low : x;
+  return raised > high ? high : raised;
+}
+
+void infer_clip(InferContext& context) {
+  const NodeView& node = context.node;
+  check_same_dtype(node, 3);
+  for (size_t i = 1; i < 3; ++i) {
+    const auto shape = node.input_type(i).concrete_shape();
+    if (shape && element_count(*shape) != 1) {
+      throw input_error("the bound in input " + std::to_string(i) + " is " + to_string(node.input_type(i)) +
+                        ", not one number");
+    }
+  }
+  infer_same_type(context);
 }
 
 std::vector<Tensor> clip_reference(const ReferenceCall& call) {
-  const float low = call.has(1) ? to_floats(call.input(1)).at(0) : -kInfinity;
-  const float high = call.has(2) ? to_floats(call.input(2)).at(0) : kInfinity;
-  return clip_between(call.input(0), low, high);
+  const Tensor& x = call.input(0);
+  std::vector<Tensor> results;
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+      using Limits = std::numeric_limits<T>;
+      const T least = Limits::has_infinity ? static_cast<T>(-Limits::infinity()) : Limits::lowest();
+      const T most = Limits::has_infinity ? Limits::infinity() : Limits::max();
+      const T low = call.has(1) ? call.input(1).data<T>()[0] : least;
+      const T high = call.has(2) ? call.input(2).data<T>()[0] : most;
+      Tensor y(x.dtype(), x.shape());
+      std::ranges::transform(x.data<T>(), y.data<T>().begin(), [=](T v) { return bounded(v, low, high); });
+      results.push_back(std::move(y));
+    } else {
+      throw unsupported_error("elements of type " + std::string(name(x.dtype())));
+    }
+  });
+  return results;
 }
 std::vector<Tensor> clip6_reference(const ReferenceCall& call) {
-  const auto op = clip6_post_op(call.node);
-  return clip_between(call.input(0), op->alpha, op->beta);
+  const float low = call.node.attributes().real("min", -kInfinity);
+  const float high = call.node.attributes().real("max", kInfinity);
+  return map_elements(call, [=](float v) { return bounded(v, low, high); });
 }
 
 template <PostOpOf post_op>
@@ -150,6 +186,7 @@ void register_activation(OpRegistry& ops) {
 
   OpDef clip = unary<clip_post_op>("Clip", 11, clip_reference, kExact);
   clip.inputs = {1, 3};
+  clip.infer = infer_clip;
   clip.quant.keeps = clip_keeps<clip_post_op>;
   ops.add(std::move(clip));
 

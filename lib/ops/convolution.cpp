@@ -32,8 +32,17 @@ void check_channels(const NodeView& node, const std::vector<Dim>& x, const std::
   }
 }
 
+void check_bias(const NodeView& node, const Dim& filters) {
+  const auto& bias = node.input_type(2).shape;
+  if (!bias) return;
+  if (bias->size() != 1 || ((*bias)[0].value && filters.value && *(*bias)[0].value != *filters.value)) {
+    throw input_error(fmt::format("the bias {} is not one number per filter", to_string(node.input_type(2))));
+  }
+}
+
 void infer_conv(InferContext& context) {
   const NodeView& node = context.node;
+  check_same_dtype(node, 3);
   const auto& x = node.input_type(0).shape;
   const auto& w = node.input_type(1).shape;
   TensorType type{node.input_type(0).dtype, std::nullopt};
@@ -43,6 +52,7 @@ void infer_conv(InferContext& context) {
                                     to_string(node.input_type(0)), to_string(node.input_type(1))));
     }
     check_channels(node, *x, *w);
+    check_bias(node, (*w)[0]);
     type.shape = {{(*x)[0], (*w)[0]}};
     if (const auto weights = node.input_type(1).concrete_shape()) {
       const auto extents = window_extents(node, kernel_extents(node, *weights), *x);
@@ -55,8 +65,8 @@ void infer_conv(InferContext& context) {
 }
 
 std::vector<Tensor> conv_reference(const ReferenceCall& call) {
-  const Tensor& x = call.input(0);
-  const Tensor& w = call.input(1);
+  const Tensor& x = float_input(call, 0);
+  const Tensor& w = float_input(call, 1);
   const Window window = read_window(call.node, kernel_extents(call.node, w.shape()), x.shape());
   Shape out;
   for (size_t i = 0; i < window.rank(); ++i) out.push_back(window.extent(i, x.shape()[i + 2]));
@@ -74,7 +84,7 @@ Lowering lower_conv(const LowerContext& context) {
   if (context.has(2) && context.inputs[2].constant == nullptr) {
     return Lowering::refuse("a bias that is computed at run time");
   }
-  if (auto why = mixed_operands(context); !why.empty()) return Lowering::refuse(std::move(why));
+  if (auto why = operand_problem(context, 0); !why.empty()) return Lowering::refuse(std::move(why));
   const Shape& x = context.inputs[0].shape;
   const Window window = read_window(context.node, kernel_extents(context.node, weights.shape), x);
   onednn::ConvolutionSpec spec;

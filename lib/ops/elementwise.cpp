@@ -27,11 +27,15 @@ T compute(T a, T b) {
   }
 }
 
+void infer_binary(InferContext& context) {
+  check_same_dtype(context.node, 2);
+  infer_broadcast(context);
+}
+
 template <BinaryOp op>
 std::vector<Tensor> binary_reference(const ReferenceCall& call) {
   const Tensor& a = call.input(0);
   std::vector<Tensor> results;
-  if (a.dtype() != call.input(1).dtype()) throw input_error("the operands have different types");
   visit_dtype(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
@@ -118,7 +122,7 @@ OpDef binary(const char* type, Behaviour behaviour) {
             .since_version = 7,
             .inputs = {2, 2},
             .outputs = {1, 1},
-            .infer = infer_broadcast,
+            .infer = infer_binary,
             .reference = binary_reference<op>,
             .tolerance = kExact,
             .taste = LayoutTaste::any,

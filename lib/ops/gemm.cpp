@@ -14,8 +14,27 @@ bool transposed(const NodeView& node, const char* name) {
   return node.attributes().integer(name, 0) != 0;
 }
 
+int gemm_channel_axis(const NodeView& node) { return transposed(node, "transB") ? 0 : 1; }
+
+/// C broadcasts to the result, not the other way round.
+void check_added(const NodeView& node, const std::vector<Dim>& y) {
+  const auto& c = node.input_type(2).shape;
+  if (!c) return;
+  bool fits = c->size() <= 2;
+  for (size_t i = 0; fits && i < c->size(); ++i) {
+    const Dim& mine = (*c)[c->size() - 1 - i];
+    const Dim& whole = y[1 - i];
+    fits = !mine.value || *mine.value == 1 || !whole.value || *mine.value == *whole.value;
+  }
+  if (!fits) {
+    throw input_error(fmt::format("input 2 is {} and does not broadcast to {}", to_string(node.input_type(2)),
+                                  to_string(TensorType(node.input_type(0).dtype, y))));
+  }
+}
+
 void infer_gemm(InferContext& context) {
   const NodeView& node = context.node;
+  check_same_dtype(node, 3);
   const auto& a = node.input_type(0).shape;
   const auto& b = node.input_type(1).shape;
   TensorType type{node.input_type(0).dtype, std::vector<Dim>(2)};
@@ -28,6 +47,7 @@ void infer_gemm(InferContext& context) {
     throw input_error(fmt::format("inner extents differ: {} and {}", *(*a)[1 - ta].value,
                                   *(*b)[tb].value));
   }
+  check_added(node, *type.shape);
   context.set_output(0, std::move(type));
 }
 
@@ -38,8 +58,8 @@ Tensor transpose_matrix(const Tensor& x) {
 std::vector<Tensor> gemm_reference(const ReferenceCall& call) {
   const bool ta = transposed(call.node, "transA");
   const bool tb = transposed(call.node, "transB");
-  const Tensor a = ta ? transpose_matrix(call.input(0)) : call.input(0).clone();
-  const Tensor b = tb ? transpose_matrix(call.input(1)) : call.input(1).clone();
+  const Tensor a = ta ? transpose_matrix(float_input(call, 0)) : float_input(call, 0).clone();
+  const Tensor b = tb ? transpose_matrix(float_input(call, 1)) : float_input(call, 1).clone();
   Tensor y = reference::matmul(a, b);
   const float alpha = call.node.attributes().real("alpha", 1.0F);
   const float beta = call.node.attributes().real("beta", 1.0F);
@@ -57,7 +77,7 @@ std::vector<Tensor> gemm_reference(const ReferenceCall& call) {
 /// The bias as one number per column, or why it is not that.
 std::string bias_problem(const LowerInput& bias, int64_t columns) {
   if (bias.constant == nullptr) return "a bias that is computed at run time";
-  if (bias.constant->size() != columns || bias.shape.back() != columns) {
+  if (bias.shape.empty() || bias.constant->size() != columns || bias.shape.back() != columns) {
     return "a bias that is not one number per column";
   }
   return {};
@@ -73,7 +93,9 @@ Lowering lower_gemm(const LowerContext& context) {
   if (context.inputs[1].constant == nullptr) {
     return Lowering::refuse("weights that are computed at run time");
   }
-  if (auto why = mixed_operands(context); !why.empty()) return Lowering::refuse(std::move(why));
+  if (auto why = operand_problem(context, gemm_channel_axis(node)); !why.empty()) {
+    return Lowering::refuse(std::move(why));
+  }
   onednn::MatmulSpec spec;
   spec.source = operand(context.inputs[0], Layout::plain);
   spec.destination = operand(context.outputs[0], Layout::plain);
@@ -98,6 +120,7 @@ Lowering lower_gemm(const LowerContext& context) {
 
 void infer_matmul(InferContext& context) {
   const NodeView& node = context.node;
+  check_same_dtype(node, 2);
   TensorType type{node.input_type(0).dtype, std::nullopt};
   const auto& a = node.input_type(0).shape;
   const auto& b = node.input_type(1).shape;
@@ -124,7 +147,7 @@ void infer_matmul(InferContext& context) {
 
 std::vector<Tensor> matmul_reference(const ReferenceCall& call) {
   std::vector<Tensor> results;
-  results.push_back(reference::matmul(call.input(0), call.input(1)));
+  results.push_back(reference::matmul(float_input(call, 0), float_input(call, 1)));
   return results;
 }
 
@@ -132,8 +155,10 @@ Lowering lower_matmul(const LowerContext& context) {
   if (context.inputs[0].shape.size() < 2 || context.inputs[1].shape.size() < 2) {
     return Lowering::refuse("vectors");
   }
-  if (auto why = mixed_operands(context); !why.empty()) return Lowering::refuse(std::move(why));
   const LowerInput& b = context.inputs[1];
+  if (auto why = operand_problem(context, static_cast<int>(b.shape.size()) - 1); !why.empty()) {
+    return Lowering::refuse(std::move(why));
+  }
   onednn::MatmulSpec spec;
   spec.source = operand(context.inputs[0], Layout::plain);
   spec.destination = operand(context.outputs[0], Layout::plain);
@@ -158,8 +183,6 @@ Lowering lower_matmul(const LowerContext& context) {
   result.in_place = residual_input(context);
   return result;
 }
-
-int gemm_channel_axis(const NodeView& node) { return transposed(node, "transB") ? 0 : 1; }
 
 int matmul_channel_axis(const NodeView& node) {
   const auto& shape = node.input_type(1).shape;

@@ -42,6 +42,16 @@ TensorType input_type(const Value& value, const InferOptions& options) {
   return {value.type.dtype, shape};
 }
 
+void check_extents(const Graph& graph, ValueId id, const TensorType& type) {
+  if (!type.shape) return;
+  for (const Dim& dim : *type.shape) {
+    if (dim.value && (*dim.value < 0 || *dim.value > kMostExtent)) {
+      throw input_error("\"" + graph.value(id).name + "\" is " + to_string(type),
+                        "No tensor has such a shape; check how the model was exported.");
+    }
+  }
+}
+
 /// Evaluates a node whose inputs are all known, if the result is of bounded size.
 bool fold(const OpDef& def, const NodeView& view, std::vector<ValueFacts>& outputs, int64_t limit) {
   if (!def.deterministic) return false;
@@ -60,7 +70,14 @@ bool fold(const OpDef& def, const NodeView& view, std::vector<ValueFacts>& outpu
     const auto shape = output.type.concrete_shape();
     if (!shape || element_count(*shape) > limit) return false;
   }
-  std::vector<Tensor> results = evaluate(def, view, inputs);
+  std::vector<Tensor> results;
+  try {
+    results = evaluate(def, view, inputs);
+  } catch (const Error& error) {
+    // What qtool cannot compute can still be looked at; it is an error when it is to run.
+    if (error.kind() != Error::Kind::unsupported) throw;
+    return false;
+  }
   for (size_t i = 0; i < results.size() && i < outputs.size(); ++i) {
     if (results[i].dtype() == DType::undefined) continue;
     outputs[i].type = {results[i].dtype(), results[i].shape()};
@@ -81,6 +98,8 @@ Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions&
     } else if (value.producer == NodeId::none) {
       facts[id].type = input_type(value, options);
     }
+    check_extents(graph, id, value.type);
+    check_extents(graph, id, facts[id].type);
   }
   for (const NodeId id : graph.topological_order()) {
     const Node& node = graph.node(id);
@@ -102,6 +121,7 @@ Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions&
       ValueFacts& known = facts[node.outputs[i]];
       known.constant = std::move(outputs[i].constant);
       known.type = combined(outputs[i].type, graph.value(node.outputs[i]).type);
+      check_extents(graph, node.outputs[i], known.type);
     }
   }
   return facts;

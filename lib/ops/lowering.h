@@ -33,7 +33,11 @@ onednn::Operand operand(const LowerOutput& output, Layout layout);
 /// equal parameters, or none has any.
 bool moves_codes(const LowerContext& context);
 
-/// "", or why a group of integers cannot run: source and weights must both be codes, or neither.
-std::string mixed_operands(const LowerContext& context);
+/// "", or why a product of inputs 0 and 1 cannot run: both are float32, or both are codes, the
+/// weights' scaled as a whole or along `channel_axis`.
+std::string operand_problem(const LowerContext& context, int channel_axis);
+
+/// Whether make_copy can move such elements.
+bool movable(DType dtype);
 
 }  // namespace qtool

@@ -5,6 +5,7 @@
 #include "kernels/host/elementwise.h"
 #include "ops/families.h"
 #include "ops/lowering.h"
+#include "ops/shapes.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -14,11 +15,12 @@ namespace {
 void infer_batch_norm(InferContext& context) {
   const NodeView& node = context.node;
   const auto& x = node.input_type(0).shape;
-  for (size_t i = 1; x && x->size() >= 2 && i < 5; ++i) {
+  for (size_t i = 1; x && i < 5; ++i) {
     const auto& parameter = node.input_type(i).shape;
     if (!parameter) continue;
-    if (parameter->size() != 1 || ((*parameter)[0].value && (*x)[1].value &&
-                                   *(*parameter)[0].value != *(*x)[1].value)) {
+    const Dim channels = x->size() >= 2 ? (*x)[1] : Dim{1, {}};  // a vector is one channel
+    if (parameter->size() != 1 || ((*parameter)[0].value && channels.value &&
+                                   *(*parameter)[0].value != *channels.value)) {
       throw input_error(fmt::format("input {} is {}, expected one number per channel of {}", i,
                                     to_string(node.input_type(i)), to_string(node.input_type(0))));
     }
@@ -48,7 +50,9 @@ ChannelAffine channel_affine(const NodeView& node, const Tensor& gamma, const Te
 }
 
 void refuse_training(const NodeView& node) {
-  if (node.attributes().integer("training_mode", 0) != 0 || node.output_count() > 1) {
+  bool statistics = false;
+  for (size_t i = 1; i < node.output_count(); ++i) statistics = statistics || node.has_output(i);
+  if (node.attributes().integer("training_mode", 0) != 0 || statistics) {
     throw unsupported_error("BatchNormalization in training mode",
                             "Export the model for inference.");
   }
@@ -56,7 +60,7 @@ void refuse_training(const NodeView& node) {
 
 std::vector<Tensor> batch_norm_reference(const ReferenceCall& call) {
   refuse_training(call.node);
-  const Tensor& x = call.input(0);
+  const Tensor& x = float_input(call, 0);
   const ChannelAffine affine =
       channel_affine(call.node, call.input(1), call.input(2), call.input(3), call.input(4));
   Tensor y(DType::float32, x.shape());
@@ -86,6 +90,7 @@ Lowering lower_batch_norm(const LowerContext& context) {
   }
   const Shape& shape = context.inputs[0].shape;
   if (shape.size() < 2) return Lowering::refuse("an input without channels");
+  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("elements that are not float");
   const ChannelAffine affine =
       channel_affine(context.node, *context.inputs[1].constant, *context.inputs[2].constant,
                      *context.inputs[3].constant, *context.inputs[4].constant);

@@ -230,6 +230,9 @@ std::string arity_problem(const Node& node, const OpDef& def);
 
 // ---- inference over a graph -------------------------------------------------------------------
 
+/// Extents beyond this are refused wherever they come from, so that sums of a few do not overflow.
+inline constexpr int64_t kMostExtent = int64_t{1} << 48;
+
 struct InferOptions {
   std::map<std::string, Shape> input_shapes;  ///< by input name; others as declared
   int64_t fold_limit = int64_t{1} << 22;      ///< elements of a result that is still folded
@@ -245,6 +248,9 @@ Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions&
 std::vector<Tensor> evaluate(const OpDef& def, const NodeView& node,
                              std::span<const Tensor* const> inputs,
                              const SubgraphRunner* subgraphs = nullptr);
+
+/// The type of a QuantizeLinear's results or of a DequantizeLinear's input 0; undefined if unknown.
+DType code_type(const NodeView& node);
 
 /// scale, zero_point and axis of a QuantizeLinear or DequantizeLinear whose parameters are
 /// constants; nothing where they are computed or not valid.

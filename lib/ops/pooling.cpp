@@ -22,11 +22,26 @@ std::vector<int64_t> kernel_shape(const NodeView& node) {
   return kernel;
 }
 
+/// A window must not fit into the padding: there would be nothing to pool.
+void check_padding(const NodeView& node) {
+  const auto kernel = kernel_shape(node);
+  const auto pads = node.attributes().integers("pads");
+  const auto dilations = node.attributes().integers("dilations");
+  for (size_t i = 0; i < pads.size() && pads.size() == 2 * kernel.size(); ++i) {
+    const size_t d = i % kernel.size();
+    const int64_t dilation = d < dilations.size() ? dilations[d] : 1;
+    if (pads[i] > 0 && pads[i] > (kernel[d] - 1) * dilation) {
+      throw input_error(fmt::format("padding of {} with a window of {}", pads[i], kernel[d]));
+    }
+  }
+}
+
 void infer_pool(InferContext& context) {
   const NodeView& node = context.node;
   TensorType type{node.input_type(0).dtype, std::nullopt};
   if (const auto& x = node.input_type(0).shape) {
     const auto extents = window_extents(node, kernel_shape(node), *x);
+    check_padding(node);
     type.shape = {{(*x)[0], (*x)[1]}};
     type.shape->insert(type.shape->end(), extents.begin(), extents.end());
   }
@@ -39,7 +54,10 @@ void infer_global_pool(InferContext& context) {
   TensorType type = node.input_type(0);
   if (type.shape) {
     if (type.shape->size() < 3) throw input_error("the input has no spatial dimensions");
-    for (size_t i = 2; i < type.shape->size(); ++i) (*type.shape)[i] = {1, {}};
+    for (size_t i = 2; i < type.shape->size(); ++i) {
+      if ((*type.shape)[i].value == 0) throw input_error(fmt::format("axis {} has nothing to pool", i));
+      (*type.shape)[i] = {1, {}};
+    }
   }
   context.set_output(0, std::move(type));
 }
@@ -71,19 +89,25 @@ std::vector<Tensor> one(Tensor tensor) {
   return results;
 }
 
-/// Integer inputs (opset 12 allows u8 and s8) go through float, which holds them exactly.
-Tensor as_float(const Tensor& x) { return cast(x, DType::float32); }
+/// Codes (opset 12 allows u8 and s8) and halves go through float, which holds them exactly.
+Tensor as_float(const ReferenceCall& call) {
+  const Tensor& x = call.input(0);
+  const DType dtype = x.dtype();
+  const bool exact = bits(dtype) == 8 ? is_integer(dtype)
+                                      : dtype == DType::float16 || dtype == DType::bfloat16;
+  return exact ? cast(x, DType::float32) : float_input(call, 0).clone();
+}
 
 std::vector<Tensor> max_pool_reference(const ReferenceCall& call) {
   if (call.node.has_output(1)) throw unsupported_error("MaxPool with indices as a second output");
-  const Tensor x = as_float(call.input(0));
+  const Tensor x = as_float(call);
   const Window window = read_window(call.node, kernel_shape(call.node), x.shape());
   Tensor y = reference::pool(x, plain_window(window), output_extents(window, x.shape()), highest);
   return one(cast(y, call.input(0).dtype()));
 }
 
 std::vector<Tensor> average_pool_reference(const ReferenceCall& call) {
-  const Tensor& x = call.input(0);
+  const Tensor& x = float_input(call, 0);
   const Window window = read_window(call.node, kernel_shape(call.node), x.shape());
   const bool include = call.node.attributes().integer("count_include_pad", 0) != 0;
   return one(reference::pool(x, plain_window(window), output_extents(window, x.shape()),
@@ -99,15 +123,16 @@ Window global_window(const Shape& x) {
 }
 
 std::vector<Tensor> global_average_reference(const ReferenceCall& call) {
-  const Tensor& x = call.input(0);
+  const Tensor& x = float_input(call, 0);
   return one(reference::pool(x, plain_window(global_window(x.shape())),
                              Shape(static_cast<size_t>(x.rank()) - 2, 1), mean));
 }
 
 std::vector<Tensor> global_max_reference(const ReferenceCall& call) {
-  const Tensor& x = call.input(0);
-  return one(reference::pool(x, plain_window(global_window(x.shape())),
-                             Shape(static_cast<size_t>(x.rank()) - 2, 1), highest));
+  const Tensor x = as_float(call);
+  Tensor y = reference::pool(x, plain_window(global_window(x.shape())),
+                             Shape(static_cast<size_t>(x.rank()) - 2, 1), highest);
+  return one(cast(y, call.input(0).dtype()));
 }
 
 Lowering lower_window(const LowerContext& context, onednn::PoolSpec::Kind kind, const Window& window) {
@@ -116,7 +141,8 @@ Lowering lower_window(const LowerContext& context, onednn::PoolSpec::Kind kind, 
     return Lowering::refuse("indices as a second output");
   }
   const DType dtype = context.inputs[0].dtype;
-  if (dtype != DType::float32 && dtype != DType::uint8 && dtype != DType::int8) {
+  const bool codes = kind == onednn::PoolSpec::Kind::max && (dtype == DType::uint8 || dtype == DType::int8);
+  if (dtype != DType::float32 && !codes) {
     return Lowering::refuse("elements of type " + std::string(name(dtype)));
   }
   onednn::PoolSpec spec;

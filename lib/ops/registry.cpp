@@ -72,24 +72,29 @@ std::string arity_problem(const Node& node, const OpDef& def) {
 std::vector<Tensor> evaluate(const OpDef& def, const NodeView& node,
                              std::span<const Tensor* const> inputs,
                              const SubgraphRunner* subgraphs) {
-  return within_frame([&] { return node.description(); },
-                      [&] { return def.reference({node, inputs, subgraphs}); });
+  return within_frame([&] { return node.description(); }, [&] {
+    // The checks of inference, now that every type is known: reference loops rely on them.
+    std::vector<ValueFacts> inferred(node.output_count());
+    InferContext context(node, inferred);
+    def.infer(context);
+    return def.reference({node, inputs, subgraphs});
+  });
+}
+
+DType code_type(const NodeView& node) {
+  if (node.op().type == "DequantizeLinear") return node.input_type(0).dtype;
+  if (node.has_input(2)) return node.input_type(2).dtype;
+  const int64_t wanted = node.attributes().integer("output_dtype", 0);
+  if (wanted == 0) return DType::uint8;
+  const bool fits = wanted > 0 && wanted < 256 && is_known(static_cast<int>(wanted));
+  return fits ? static_cast<DType>(wanted) : DType::undefined;
 }
 
 std::optional<QuantParams> constant_params(const NodeView& node) {
   const Constant scale = node.input_constant(1);
   const Constant zero_point = node.input_constant(2);
   if (scale == nullptr || (node.has_input(2) && zero_point == nullptr)) return std::nullopt;
-  // The codes' type: the zero point's, or DequantizeLinear's input's, or output_dtype's, or uint8.
-  DType codes = DType::uint8;
-  if (zero_point != nullptr) {
-    codes = zero_point->dtype();
-  } else if (is_integer(node.input_type(0).dtype)) {
-    codes = node.input_type(0).dtype;
-  } else if (const int64_t wanted = node.attributes().integer("output_dtype", 0); wanted != 0) {
-    if (!is_known(static_cast<int>(wanted))) return std::nullopt;
-    codes = static_cast<DType>(wanted);
-  }
+  const DType codes = code_type(node);
   if (!is_integer(codes) || bits(codes) > 16 || !is_floating(scale->dtype())) return std::nullopt;
   std::vector<float> scales = to_floats(*scale);
   std::vector<int32_t> zero_points(scales.size(), 0);

@@ -9,6 +9,7 @@
 #include "ops/families.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
+#include "support/checked.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -41,47 +42,81 @@ Lowering lower_pass_through(const LowerContext& context) {
   return result;
 }
 
-// Reshape: 0 copies the input's extent (unless allowzero), -1 takes the rest.
+/// What the input has beside the copied extents: the product of those that are known, and the others.
+struct Left {
+  int64_t known = 1;
+  std::vector<Dim> open;
+};
+
+/// Gives the extent of -1, if there is one, what the given extents leave of the input's. Nothing
+/// where unknown extents do not let it.
+bool settle_rest(std::vector<Dim>& dims, std::optional<size_t> rest, const Left& left, int64_t given) {
+  if (!left.open.empty()) {
+    if (rest && left.open.size() == 1 && left.known == given) dims[*rest] = left.open[0];
+    return true;
+  }
+  if (!rest) return left.known == given;
+  if (given == 0 || left.known % given != 0) return false;
+  dims[*rest].value = left.known / given;
+  return true;
+}
+
+// Reshape: 0 copies the input's extent (unless allowzero), -1 takes the rest. What is copied is
+// left out of the count, so that an open batch dimension decides nothing and stays what it is.
 std::vector<Dim> reshaped_dims(const NodeView& node, const std::vector<int64_t>& wanted) {
   const auto& input = node.input_type(0).shape;
   const bool allow_zero = node.attributes().integer("allowzero", 0) != 0;
   std::vector<Dim> dims(wanted.size());
   std::optional<size_t> rest;
-  std::optional<int64_t> known = 1;
+  std::optional<int64_t> given = 1;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i] == -1) {
       if (rest) throw input_error("the new shape has two extents of -1");
       rest = i;
-      continue;
-    }
-    if (wanted[i] < 0) throw input_error(fmt::format("the new shape has the extent {}", wanted[i]));
-    if (wanted[i] == 0 && !allow_zero) {
+    } else if (wanted[i] < 0) {
+      throw input_error(fmt::format("the new shape has the extent {}", wanted[i]));
+    } else if (wanted[i] == 0 && !allow_zero) {
       if (input && i >= input->size()) throw input_error("the new shape copies an extent that is not there");
       if (input) dims[i] = (*input)[i];
     } else {
       dims[i].value = wanted[i];
+      given = given ? checked_multiply(*given, wanted[i]) : given;
     }
-    known = known && dims[i].value ? std::optional(*known * *dims[i].value) : std::nullopt;
   }
-  const auto total = node.input_type(0).concrete_shape();
-  if (rest && total && known && *known > 0) {
-    if (element_count(*total) % *known != 0) {
-      throw input_error(fmt::format("{} does not divide into {}", to_string(*total), to_string(wanted)));
-    }
-    dims[*rest].value = element_count(*total) / *known;
-  } else if (!rest && total && known && *known != element_count(*total)) {
-    throw input_error(fmt::format("{} elements do not fit the shape {}", element_count(*total),
-                                  to_string(wanted)));
+  if (!input) return dims;
+  Left left;
+  std::vector<Dim> counted;
+  for (size_t i = 0; i < input->size(); ++i) {
+    if (i < wanted.size() && wanted[i] == 0 && !allow_zero) continue;
+    ((*input)[i].value ? counted : left.open).push_back((*input)[i]);
+  }
+  left.known = *product_of(counted, 0, counted.size()).value;
+  if (!given || !settle_rest(dims, rest, left, *given)) {
+    throw input_error(fmt::format("{} does not fit the shape {}", to_string(node.input_type(0)), to_string(wanted)));
   }
   return dims;
 }
 
+/// The new shape is a list; a rank beyond all reason would only cost memory.
+void check_shape_input(const NodeView& node) {
+  constexpr int64_t kMostRank = 1024;
+  const auto& shape = node.input_type(1).shape;
+  const DType dtype = node.input_type(1).dtype;
+  if (dtype != DType::undefined && !is_integer(dtype)) {
+    throw input_error(fmt::format("input 1 must hold integers, not {}", name(dtype)));
+  }
+  if (shape && (shape->size() != 1 || (*shape)[0].value.value_or(0) > kMostRank)) {
+    throw input_error(fmt::format("the new shape is {}, not a list of numbers", to_string(node.input_type(1))));
+  }
+}
+
 void infer_reshape(InferContext& context) {
   const NodeView& node = context.node;
+  check_shape_input(node);
   TensorType type{node.input_type(0).dtype, std::nullopt};
   if (const auto wanted = constant_integers(node, 1)) {
     type.shape = reshaped_dims(node, *wanted);
-  } else if (const auto shape = node.input_type(1).concrete_shape(); shape && shape->size() == 1) {
+  } else if (const auto shape = node.input_type(1).concrete_shape()) {
     type.shape.emplace(static_cast<size_t>((*shape)[0]));
   }
   context.set_output(0, std::move(type));
@@ -100,16 +135,7 @@ void infer_flatten(InferContext& context) {
   if (const auto& shape = node.input_type(0).shape) {
     const auto axis = static_cast<size_t>(normalized_axis(
         node.attributes().integer("axis", 1), static_cast<int64_t>(shape->size()), true));
-    const auto product = [&](size_t begin, size_t end) -> Dim {
-      if (end == begin + 1) return (*shape)[begin];
-      int64_t result = 1;
-      for (size_t i = begin; i < end; ++i) {
-        if (!(*shape)[i].value) return {};
-        result *= *(*shape)[i].value;
-      }
-      return {result, {}};
-    };
-    type.shape = {{product(0, axis), product(axis, shape->size())}};
+    type.shape = {{product_of(*shape, 0, axis), product_of(*shape, axis, shape->size())}};
   }
   context.set_output(0, std::move(type));
 }
@@ -237,6 +263,7 @@ PermutedView permuted(const NodeView& node, const Shape& shape, const std::vecto
 std::vector<Tensor> transpose_reference(const ReferenceCall& call) {
   const Tensor& x = call.input(0);
   const PermutedView view = permuted(call.node, x.shape(), row_major_strides(x.shape()));
+  moved_bytes(x.dtype());
   return one(reference::gather_strided(x, view.shape, 0, view.strides));
 }
 
@@ -244,7 +271,7 @@ Lowering lower_transpose(const LowerContext& context) {
   if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind a transposition");
   if (!moves_codes(context)) return Lowering::refuse("input and output have different scales");
   const LowerInput& x = context.inputs[0];
-  if (bits(x.dtype) < 8) return Lowering::refuse("packed 4-bit elements");
+  if (!movable(x.dtype)) return Lowering::refuse("elements of type " + std::string(name(x.dtype)));
   const PermutedView view = permuted(context.node, x.shape, strides(x.shape, x.layout));
   CopySpec spec;
   spec.element_bytes = static_cast<size_t>(bits(x.dtype) / 8);
@@ -257,22 +284,42 @@ std::vector<Tensor> identity_reference(const ReferenceCall& call) {
   return one(call.input(0).clone());
 }
 
+/// Before opset 10 the mask had the input's type.
+DType mask_dtype(const NodeView& node) {
+  return node.opset() < 10 ? node.input_type(0).dtype : DType::boolean;
+}
+
 void infer_dropout(InferContext& context) {
   context.set_output(0, context.node.input_type(0));
-  context.set_output(1, {DType::boolean, context.node.input_type(0).shape});
+  context.set_output(1, {mask_dtype(context.node), context.node.input_type(0).shape});
+}
+
+bool trains(const Tensor& flag) {
+  const auto values = to_int64s(flag);
+  return std::ranges::any_of(values, [](int64_t value) { return value != 0; });
 }
 
 std::vector<Tensor> dropout_reference(const ReferenceCall& call) {
-  if (call.has(2) && to_int64s(call.input(2)).at(0) != 0) {
+  if (call.has(2) && trains(call.input(2))) {
     throw unsupported_error("Dropout in training mode", "Export the model for inference.");
   }
   std::vector<Tensor> results = one(call.input(0).clone());
   if (call.node.has_output(1)) {
     Tensor mask(DType::boolean, call.input(0).shape());
     std::ranges::fill(mask.data<bool>(), true);
-    results.push_back(std::move(mask));
+    results.push_back(cast(mask, mask_dtype(call.node)));
   }
   return results;
+}
+
+Lowering lower_dropout(const LowerContext& context) {
+  if (context.outputs.size() > 1 && context.outputs[1].present) {
+    return Lowering::refuse("a mask as second output");
+  }
+  if (context.has(2) && (context.inputs[2].constant == nullptr || trains(*context.inputs[2].constant))) {
+    return Lowering::refuse("training mode, or one that is decided at run time");
+  }
+  return lower_pass_through(context);
 }
 
 Tensor constant_value(const NodeView& node) {
@@ -374,12 +421,7 @@ void register_shape_ops(OpRegistry& ops) {
   OpDef dropout = renaming("Dropout", 7, {1, 3}, infer_dropout, dropout_reference);
   dropout.outputs = {1, 2};
   dropout.taste = LayoutTaste::any;
-  dropout.lower = [](const LowerContext& context) {
-    if (context.outputs.size() > 1 && context.outputs[1].present) {
-      return Lowering::refuse("a mask as second output");
-    }
-    return lower_pass_through(context);
-  };
+  dropout.lower = lower_dropout;
   ops.add(std::move(dropout));
 
   ops.add({.key = {"", "Constant"},

@@ -10,6 +10,28 @@ namespace qtool {
 
 void infer_same_type(InferContext& context) { context.set_output(0, context.node.input_type(0)); }
 
+void check_same_dtype(const NodeView& node, size_t count) {
+  const DType first = node.input_type(0).dtype;
+  for (size_t i = 1; i < count; ++i) {
+    const DType other = node.input_type(i).dtype;
+    if (first != DType::undefined && other != DType::undefined && other != first) {
+      throw input_error(fmt::format("inputs of different types, {} and {}", name(first), name(other)));
+    }
+  }
+}
+
+Dim product_of(const std::vector<Dim>& shape, size_t begin, size_t end) {
+  if (end == begin + 1) return shape[begin];
+  int64_t product = 1;
+  for (size_t i = begin; i < end; ++i) {
+    if (!shape[i].value) return {};
+    const auto next = checked_multiply(product, *shape[i].value);
+    if (!next) throw input_error(to_string(TensorType(DType::undefined, shape)) + " is too large");
+    product = *next;
+  }
+  return {product, {}};
+}
+
 std::vector<Dim> broadcast_dims(const std::vector<Dim>& a, const std::vector<Dim>& b) {
   std::vector<Dim> result(std::max(a.size(), b.size()));
   const Dim one{1, {}};
@@ -155,6 +177,22 @@ std::vector<Dim> window_extents(const NodeView& node, std::vector<int64_t> kerne
     if (input[i + 2].value) extents[i].value = window.extent(i, *input[i + 2].value);
   }
   return extents;
+}
+
+const Tensor& float_input(const ReferenceCall& call, size_t slot) {
+  const Tensor& tensor = call.input(slot);
+  if (tensor.dtype() != DType::float32) {
+    throw unsupported_error(fmt::format("elements of type {} in input {}", name(tensor.dtype()), slot),
+                            "qtool computes in float; convert the model to it.");
+  }
+  return tensor;
+}
+
+size_t moved_bytes(DType dtype) {
+  if (bits(dtype) < 8) {
+    throw unsupported_error(fmt::format("elements of type {} cannot be moved", name(dtype)));
+  }
+  return static_cast<size_t>(bits(dtype)) / 8;
 }
 
 std::optional<std::vector<int64_t>> constant_integers(const NodeView& node, size_t slot) {

@@ -13,8 +13,14 @@ namespace qtool {
 /// Output 0 is of the first input's type.
 void infer_same_type(InferContext& context);
 
+/// Errors (input): the first `count` inputs are known to have different element types.
+void check_same_dtype(const NodeView& node, size_t count);
+
 /// Output 0: the inputs' broadcast shape, the first input's element type.
 void infer_broadcast(InferContext& context);
+
+/// The product of extents [begin, end), unknown where one is. Errors (input): overflow.
+Dim product_of(const std::vector<Dim>& shape, size_t begin, size_t end);
 
 /// NumPy's rule on symbolic extents: unknown where the extents do not decide. Errors (input): two
 /// known extents that do not fit.
@@ -46,6 +52,12 @@ Window read_window(const NodeView& node, std::vector<int64_t> kernel, const Shap
 /// The window if it does not depend on unknown extents, with one output extent per dimension.
 std::vector<Dim> window_extents(const NodeView& node, std::vector<int64_t> kernel,
                                 const std::vector<Dim>& input);
+
+/// An input of a reference that computes in float32. Errors (unsupported): other elements.
+const Tensor& float_input(const ReferenceCall& call, size_t slot);
+
+/// Bytes of an element that is moved as it is. Errors (unsupported): strings, packed 4-bit ones.
+size_t moved_bytes(DType dtype);
 
 /// 64-bit integers of a constant input; nothing where it is not known.
 std::optional<std::vector<int64_t>> constant_integers(const NodeView& node, size_t slot);

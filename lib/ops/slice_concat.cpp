@@ -21,8 +21,6 @@ std::vector<Tensor> one(Tensor tensor) {
   return results;
 }
 
-size_t element_bytes(DType dtype) { return static_cast<size_t>(bits(dtype) / 8); }
-
 // ---- Concat -----------------------------------------------------------------------------------
 
 size_t concat_axis(const NodeView& node, size_t rank) {
@@ -33,7 +31,9 @@ size_t concat_axis(const NodeView& node, size_t rank) {
 
 void infer_concat(InferContext& context) {
   const NodeView& node = context.node;
+  check_same_dtype(node, node.input_count());
   TensorType type = node.input_type(0);
+  if (type.shape) concat_axis(node, type.shape->size());
   for (size_t i = 1; i < node.input_count() && type.shape; ++i) {
     const auto& shape = node.input_type(i).shape;
     if (!shape) {
@@ -52,7 +52,7 @@ void infer_concat(InferContext& context) {
       } else if (dim.value && other.value && *dim.value != *other.value) {
         throw input_error(fmt::format("extent {} of axis {} against {} in input {}", *dim.value, d,
                                       *other.value, i));
-      } else if (!dim.value) {
+      } else if (!dim.value && (other.value || dim.symbol.empty())) {
         dim = other;
       }
     }
@@ -66,7 +66,7 @@ std::vector<Tensor> concat_reference(const ReferenceCall& call) {
   shape[axis] = 0;
   for (size_t i = 0; i < call.inputs.size(); ++i) shape[axis] += call.input(i).shape().at(axis);
   Tensor y(call.input(0).dtype(), shape);
-  const size_t width = element_bytes(y.dtype());
+  const size_t width = moved_bytes(y.dtype());
   const auto rows = static_cast<size_t>(
       element_count({shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(axis)}));
   const auto inner = static_cast<size_t>(
@@ -88,11 +88,14 @@ Lowering lower_concat(const LowerContext& context) {
   if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind Concat");
   if (!moves_codes(context)) return Lowering::refuse("inputs of different scales");
   const LowerOutput& out = context.outputs[0];
-  if (bits(out.dtype) < 8) return Lowering::refuse("packed 4-bit elements");
+  if (!movable(out.dtype)) return Lowering::refuse("elements of type " + std::string(name(out.dtype)));
+  for (const LowerInput& input : context.inputs) {
+    if (input.dtype != out.dtype) return Lowering::refuse("floats among codes");
+  }
   const Layout layout = out.shape.size() >= 3 ? common_layout(context) : Layout::plain;
   const size_t axis = concat_axis(context.node, out.shape.size());
   CopySpec spec;
-  spec.element_bytes = element_bytes(out.dtype);
+  spec.element_bytes = moved_bytes(out.dtype);
   spec.output_elements = element_count(out.shape);
   const std::vector<int64_t> to = strides(out.shape, layout);
   std::vector<Layout> inputs;
@@ -135,13 +138,17 @@ Sliced sliced(const Shape& shape, SliceLists lists) {
     throw input_error("starts, ends, axes and steps have different lengths");
   }
   Sliced result{std::vector<int64_t>(shape.size(), 0), std::vector<int64_t>(shape.size(), 1), shape};
+  std::vector<bool> listed(shape.size(), false);
   for (size_t i = 0; i < count; ++i) {
     const auto axis = static_cast<size_t>(
         normalized_axis(lists.axes[i], static_cast<int64_t>(shape.size())));
     const int64_t extent = shape[axis];
     const int64_t step = lists.steps[i];
     if (step == 0) throw input_error("a step of 0");
-    // Beyond the ends saturates; a start before the first element of a backward slice is empty.
+    if (listed[axis]) throw input_error(fmt::format("axis {} is listed twice", axis));
+    listed[axis] = true;
+    if (extent == 0) continue;
+    // Beyond the ends saturates, to the last or first element where a backward slice starts.
     const auto place = [&](int64_t at, int64_t low, int64_t high) {
       if (at < 0) at = at < -extent ? low : at + extent;
       return std::clamp(at, low, high);
@@ -151,11 +158,10 @@ Sliced sliced(const Shape& shape, SliceLists lists) {
     const int64_t distance = step > 0 ? end - start : start - end;
     const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
     result.start[axis] = start;
-    result.step[axis] = step;
     result.shape[axis] =
-        distance <= 0 || extent == 0
-            ? 0
-            : static_cast<int64_t>((static_cast<uint64_t>(distance) - 1) / stride) + 1;
+        distance <= 0 ? 0 : static_cast<int64_t>((static_cast<uint64_t>(distance) - 1) / stride) + 1;
+    // A step that is never taken may be as large as it likes; it must not be multiplied.
+    if (result.shape[axis] > 1) result.step[axis] = step;
   }
   return result;
 }
@@ -239,6 +245,7 @@ std::vector<Tensor> slice_reference(const ReferenceCall& call) {
   const Tensor& x = call.input(0);
   const Sliced slice = sliced(x.shape(), lists);
   const SlicedView view = view_of(slice, row_major_strides(x.shape()));
+  moved_bytes(x.dtype());
   return one(reference::gather_strided(x, slice.shape, view.offset, view.steps));
 }
 
@@ -247,13 +254,13 @@ Lowering lower_slice(const LowerContext& context) {
   if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind Slice");
   if (!moves_codes(context)) return Lowering::refuse("input and output have different scales");
   const LowerInput& x = context.inputs[0];
-  if (bits(x.dtype) < 8) return Lowering::refuse("packed 4-bit elements");
+  if (!movable(x.dtype)) return Lowering::refuse("elements of type " + std::string(name(x.dtype)));
   const auto lists = constant_lists<from_attributes>(context.node);
   if (!lists) return Lowering::refuse("bounds that are computed at run time");
   const Sliced slice = sliced(x.shape, *lists);
   const SlicedView view = view_of(slice, strides(x.shape, x.layout));
   CopySpec spec;
-  spec.element_bytes = element_bytes(x.dtype);
+  spec.element_bytes = moved_bytes(x.dtype);
   spec.output_elements = element_count(slice.shape);
   spec.copies.push_back({slice.shape, view.steps, strides(slice.shape, x.layout), view.offset, 0, 0});
   std::vector<Layout> inputs(context.inputs.size(), Layout::plain);
@@ -278,6 +285,9 @@ Padding spread(const std::vector<int64_t>& pads, std::vector<int64_t> axes, size
   if (pads.size() != 2 * axes.size()) {
     throw input_error(fmt::format("{} pads for {} axes, expected twice as many", pads.size(), axes.size()));
   }
+  for (const int64_t count : pads) {
+    if (count < -kMostExtent || count > kMostExtent) throw input_error(fmt::format("a padding of {}", count));
+  }
   Padding padding{std::vector<int64_t>(rank, 0), std::vector<int64_t>(rank, 0)};
   for (size_t i = 0; i < axes.size(); ++i) {
     const auto axis = static_cast<size_t>(normalized_axis(axes[i], static_cast<int64_t>(rank)));
@@ -301,15 +311,39 @@ std::optional<Padding> constant_padding(const NodeView& node, size_t rank) {
   return spread(*pads, std::move(axes), rank);
 }
 
-int64_t padded_extent(int64_t extent, int64_t begin, int64_t end) {
+int64_t padded_extent(const std::string& mode, int64_t extent, int64_t begin, int64_t end) {
+  if (extent == 0 && mode != "constant" && (begin > 0 || end > 0)) {
+    throw input_error("an axis of extent 0 has nothing to repeat");
+  }
   const int64_t result = extent + begin + end;
   if (result < 0) throw input_error(fmt::format("padding {} and {} removes more than {}", begin, end, extent));
   return result;
 }
 
+void check_mode(const std::string& mode) {
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
+    throw input_error("Pad has the mode \"" + mode + '"');
+  }
+}
+
+/// The constant to pad with is one number of the input's type.
+void check_value(const NodeView& node) {
+  const TensorType& value = node.input_type(2);
+  const auto shape = value.concrete_shape();
+  if ((shape && element_count(*shape) != 1) ||
+      (node.has_input(2) && value.dtype != DType::undefined && node.input_type(0).dtype != DType::undefined &&
+       value.dtype != node.input_type(0).dtype)) {
+    throw input_error(fmt::format("the value to pad with is {}, not one number of type {}", to_string(value),
+                                  name(node.input_type(0).dtype)));
+  }
+}
+
 template <bool from_attributes>
 void infer_pad(InferContext& context) {
   const NodeView& node = context.node;
+  const std::string mode = node.attributes().text("mode", "constant");
+  check_mode(mode);
+  if (!from_attributes) check_value(node);
   TensorType type{node.input_type(0).dtype, std::nullopt};
   if (const auto& shape = node.input_type(0).shape) {
     type.shape.emplace(shape->size());
@@ -319,7 +353,7 @@ void infer_pad(InferContext& context) {
         if (kept) {
           (*type.shape)[d] = (*shape)[d];
         } else if ((*shape)[d].value) {
-          (*type.shape)[d] = {padded_extent(*(*shape)[d].value, padding->begin[d], padding->end[d]), {}};
+          (*type.shape)[d] = {padded_extent(mode, *(*shape)[d].value, padding->begin[d], padding->end[d]), {}};
         }
       }
     }
@@ -339,18 +373,12 @@ int64_t padded_source(const std::string& mode, int64_t at, int64_t extent) {
   return folded < extent ? folded : period - folded;
 }
 
-void check_mode(const std::string& mode) {
-  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
-    throw input_error("Pad has the mode \"" + mode + '"');
-  }
-}
-
 template <bool from_attributes>
 std::vector<Tensor> pad_reference(const ReferenceCall& call) {
   const Tensor& x = call.input(0);
   const auto rank = static_cast<size_t>(x.rank());
   const std::string mode = call.node.attributes().text("mode", "constant");
-  check_mode(mode);
+  const size_t width = moved_bytes(x.dtype());
   Padding padding;
   Tensor value(x.dtype(), {});
   if constexpr (from_attributes) {
@@ -359,12 +387,13 @@ std::vector<Tensor> pad_reference(const ReferenceCall& call) {
   } else {
     padding = spread(to_int64s(call.input(1)),
                      call.has(3) ? to_int64s(call.input(3)) : std::vector<int64_t>{}, rank);
-    if (call.has(2) && call.input(2).size() == 1) value = call.input(2).clone();
+    if (call.has(2)) value = call.input(2).clone();
   }
   Shape shape = x.shape();
-  for (size_t d = 0; d < rank; ++d) shape[d] = padded_extent(shape[d], padding.begin[d], padding.end[d]);
+  for (size_t d = 0; d < rank; ++d) {
+    shape[d] = padded_extent(mode, shape[d], padding.begin[d], padding.end[d]);
+  }
   Tensor y(x.dtype(), shape);
-  const size_t width = element_bytes(x.dtype());
   const std::vector<int64_t> own = row_major_strides(x.shape());
   for (int64_t i = 0; i < y.size(); ++i) {
     int64_t rest = i;
@@ -385,12 +414,10 @@ std::vector<Tensor> pad_reference(const ReferenceCall& call) {
 /// The constant's bits as stored in the output, or nothing where it is not known.
 template <bool from_attributes>
 std::optional<uint64_t> fill_bits(const LowerContext& context) {
-  Tensor value = Tensor::scalar(0.0F);
-  if constexpr (from_attributes) {
-    value = Tensor::scalar(context.node.attributes().real("value", 0));
-  } else if (context.has(2)) {
+  Tensor value = Tensor::scalar(from_attributes ? context.node.attributes().real("value", 0) : 0.0F);
+  if (!from_attributes && context.has(2)) {
     if (context.inputs[2].constant == nullptr || context.inputs[2].params != nullptr) return std::nullopt;
-    if (context.inputs[2].constant->size() == 1) value = cast(*context.inputs[2].constant, DType::float32).reshaped({});
+    value = context.inputs[2].constant->clone().reshaped({});
   }
   const QuantParams* params = context.outputs[0].params;
   const Tensor stored = params != nullptr ? quantize(value, *params) : cast(value, context.outputs[0].dtype);
@@ -408,20 +435,23 @@ Lowering lower_pad(const LowerContext& context) {
   const LowerInput& x = context.inputs[0];
   const auto padding = constant_padding<from_attributes>(context.node, x.shape.size());
   if (!padding) return Lowering::refuse("padding that is computed at run time");
+  if (!movable(x.dtype)) return Lowering::refuse("elements of type " + std::string(name(x.dtype)));
   const auto fill = fill_bits<from_attributes>(context);
-  if (!fill || bits(x.dtype) < 8) return Lowering::refuse("a value that is computed at run time, or 4-bit");
+  if (!fill) return Lowering::refuse("a value that is computed at run time");
   const Shape& out = context.outputs[0].shape;
   const std::vector<int64_t> from = strides(x.shape, x.layout);
   const std::vector<int64_t> to = strides(out, x.layout);
   StridedCopy copy{x.shape, from, to, 0, 0, 0};
+  bool any_left = true;
   for (size_t d = 0; d < out.size(); ++d) {
     const int64_t begin = padding->begin[d];
     copy.from_offset += std::max<int64_t>(0, -begin) * from[d];
     copy.to_offset += std::max<int64_t>(0, begin) * to[d];
     copy.extents[d] += std::min<int64_t>(0, begin) + std::min<int64_t>(0, padding->end[d]);
-    copy.extents[d] = std::max<int64_t>(0, copy.extents[d]);
+    any_left = any_left && copy.extents[d] > 0;
   }
-  CopySpec spec{element_bytes(x.dtype), {copy}, element_count(out), true, *fill};
+  CopySpec spec{moved_bytes(x.dtype), {}, element_count(out), true, *fill};
+  if (any_left) spec.copies.push_back(std::move(copy));
   std::vector<Layout> inputs(context.inputs.size(), Layout::plain);
   inputs[0] = x.layout;
   Lowering result = lowering(make_copy(std::move(spec)), inputs, {x.layout});

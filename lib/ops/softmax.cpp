@@ -36,7 +36,7 @@ Span span_of(const NodeView& node, const Shape& shape) {
 
 template <bool single_axis, bool logarithm>
 std::vector<Tensor> softmax_reference(const ReferenceCall& call) {
-  const Tensor& x = call.input(0);
+  const Tensor& x = float_input(call, 0);
   const Span span = span_of<single_axis>(call.node, x.shape());
   Tensor y(DType::float32, x.shape());
   const auto from = x.data<float>();
@@ -66,8 +66,9 @@ Lowering lower_softmax(const LowerContext& context) {
   if (context.quantized() || !context.post_ops.empty()) return Lowering::refuse("softmax runs alone, in float");
   const Span span = span_of<single_axis>(context.node, context.inputs[0].shape);
   if (element_count(context.inputs[0].shape) == 0) return Lowering::refuse("an empty tensor");
+  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("elements that are not float");
   const onednn::Operand source{DType::float32, {span.outer, span.along, span.inner}, Layout::plain, nullptr};
-  return lowering(onednn::make_softmax(source, 1, logarithm));
+  return lowering(onednn::make_softmax(source, 1, logarithm), {Layout::plain});
 }
 
 template <bool single_axis, bool logarithm>

@@ -33,6 +33,9 @@ Shape weight_shape(const ConvolutionSpec& spec) {
 
 MadeKernel make_convolution(const ConvolutionSpec& spec) {
   if (const std::string fault = known_fault(spec); !fault.empty()) return MadeKernel::refused(fault);
+  if (any_empty({&spec.source.shape, &spec.weights->shape(), &spec.destination.shape})) {
+    return MadeKernel::refused("an empty tensor");
+  }
   return attempt([&]() -> MadeKernel {
     AttributeSpec attributes{spec.source.params, spec.weight_params, spec.destination.params, 2,
                              spec.post_ops};

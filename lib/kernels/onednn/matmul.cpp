@@ -9,6 +9,9 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
     if (spec.source.shape.size() != rank || spec.weights.shape.size() != rank || rank < 2) {
       return MadeKernel::refused("operands of unlike rank");
     }
+    if (any_empty({&spec.source.shape, &spec.weights.shape, &spec.destination.shape})) {
+      return MadeKernel::refused("an empty tensor");
+    }
     AttributeSpec attributes{spec.source.params, spec.weights.params, spec.destination.params,
                              1 << (rank - 1), spec.post_ops};
     const Attributes made = make_attributes(attributes);

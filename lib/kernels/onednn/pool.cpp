@@ -9,6 +9,7 @@ MadeKernel make_pool(const PoolSpec& spec) {
   if (std::ranges::any_of(spec.dilations, [](int64_t d) { return d != 1; })) {
     return MadeKernel::refused("dilated pooling");
   }
+  if (any_empty({&spec.source.shape, &spec.destination.shape})) return MadeKernel::refused("an empty tensor");
   return attempt([&]() -> MadeKernel {
     auto algorithm = dnnl::algorithm::pooling_max;
     if (spec.kind == PoolSpec::Kind::average_including_pads) {

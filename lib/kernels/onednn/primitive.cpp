@@ -56,6 +56,10 @@ dnnl::memory::desc any_descriptor(const Shape& shape, DType dtype) {
   return {dims(shape), data_type(dtype), dnnl::memory::format_tag::any};
 }
 
+bool any_empty(std::initializer_list<const Shape*> shapes) {
+  return std::ranges::any_of(shapes, [](const Shape* shape) { return element_count(*shape) == 0; });
+}
+
 dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl::memory::desc& to) {
   // oneDNN's C++ API takes sources as non-const; a reorder does not write to its source.
   const dnnl::memory source(from, engine(), const_cast<void*>(data));

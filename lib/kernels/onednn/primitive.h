@@ -24,6 +24,9 @@ dnnl::memory::desc descriptor(const Operand& operand);
 /// "Any" layout for oneDNN to choose.
 dnnl::memory::desc any_descriptor(const Shape& shape, DType dtype);
 
+/// Whether any of the operands has no elements: oneDNN then leaves its results unwritten.
+bool any_empty(std::initializer_list<const Shape*> shapes);
+
 /// Copies constant elements into memory of the wanted descriptor, reordering as needed.
 dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl::memory::desc& to);
 

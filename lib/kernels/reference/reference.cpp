@@ -16,17 +16,23 @@ bool advance(std::vector<int64_t>& index, const Shape& extents) {
   return false;
 }
 
+constexpr int64_t kPadding = -1;
+constexpr int64_t kBeyond = -2;  // where a ceil_mode window hangs over the padding's end
+
 /// Offset within a channel's spatial block of the window position `k` for the output position
-/// `out`; -1 in the padding. `spatial` are the input's spatial extents.
+/// `out`, or one of the above. `spatial` are the input's spatial extents.
 int64_t place(const Window& window, const std::vector<int64_t>& out, const std::vector<int64_t>& k,
               const int64_t* spatial) {
+  const size_t rank = k.size();
   int64_t offset = 0;
-  for (size_t d = 0; d < k.size(); ++d) {
+  bool padding = false;
+  for (size_t d = 0; d < rank; ++d) {
     const int64_t at = out[d] * window.strides[d] - window.pads[d] + k[d] * window.dilations[d];
-    if (at < 0 || at >= spatial[d]) return -1;
+    if (at >= spatial[d] + window.pads[rank + d]) return kBeyond;
+    padding = padding || at < 0 || at >= spatial[d];
     offset = offset * spatial[d] + at;
   }
-  return offset;
+  return padding ? kPadding : offset;
 }
 
 int64_t product(const int64_t* begin, const int64_t* end) {
@@ -103,7 +109,7 @@ Tensor pool(const Tensor& x, const Window& window, const Shape& out,
         const int64_t at = place(window, o, k, spatial);
         if (at >= 0) {
           inside.push_back(xs[static_cast<size_t>(p * plane + at)]);
-        } else {
+        } else if (at == kPadding) {
           ++outside;
         }
       } while (advance(k, window.kernel));

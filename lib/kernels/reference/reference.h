@@ -24,7 +24,8 @@ Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const W
                    int64_t groups, const Shape& out);
 
 /// Calls visit(values inside of the window) for each output element in row-major order of
-/// [N, C, out...] and stores what it returns; `outside` counts the positions in the padding.
+/// [N, C, out...] and stores what it returns; `outside` counts the positions in the padding, not
+/// those that a ceil_mode window has beyond it.
 Tensor pool(const Tensor& x, const Window& window, const Shape& out,
             const std::function<float(const std::vector<float>& inside, int64_t outside)>& visit);
 
