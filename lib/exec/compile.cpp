@@ -98,6 +98,9 @@ class Compiler {
                               ": its open extents must be fixed before it can run",
                           "Give a batch size, or data that has them.");
       }
+      if (bits(type.dtype) == 0) {
+        throw unsupported_error("the input \"" + name + "\" is " + to_string(type) + ": qtool feeds numbers only");
+      }
       Buffer buffer;
       buffer.kind = Buffer::Kind::feed;
       buffer.feed = program_.input_names.size();
@@ -170,7 +173,8 @@ class Compiler {
   bool concrete(NodeId id) const {
     const Node& node = graph_.node(id);
     const auto known = [&](ValueId value) {
-      return value == ValueId::none || facts_[value].type.concrete_shape().has_value();
+      return value == ValueId::none || (facts_[value].type.dtype != DType::undefined &&
+                                        facts_[value].type.concrete_shape().has_value());
     };
     return std::ranges::all_of(node.inputs, known) && std::ranges::all_of(node.outputs, known);
   }
@@ -182,10 +186,11 @@ class Compiler {
     for (const ValueId input : graph_.node(anchor).inputs) {
       any_codes = any_codes || dequantized(graph_, ops_, facts_, input).has_value();
     }
+    // A short group that computes with codes beats a long one in float.
     std::vector<Attempt> list;
+    for (size_t length = most; any_codes && length > 0; --length) list.push_back({length, true});
     for (size_t length = most; length > 0; --length) {
       const bool with_quantize = chain.ends_in_quantize && length == most && length > 1;
-      if (any_codes) list.push_back({length, true});
       if (!with_quantize) list.push_back({length, false});
     }
     return list;

@@ -42,7 +42,8 @@ Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& fact
   bool added = false;
   for (NodeId last = anchor;;) {
     const Node& node = graph.node(last);
-    if (node.outputs.empty() || node.outputs[0] == ValueId::none) return chain;
+    // Another output could be read before the chain's end, where the group runs.
+    if (node.outputs.size() != 1 || node.outputs[0] == ValueId::none) return chain;
     const ValueId value = node.outputs[0];
     const auto& uses = graph.value(value).uses;
     if (uses.size() != 1 || graph.is_output(value) || kept.contains(value)) return chain;

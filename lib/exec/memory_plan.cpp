@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <numeric>
 
+#include "support/error.h"
+#include "support/text.h"
+
 namespace qtool {
 
 namespace {
 constexpr size_t kAlignment = 64;
+constexpr size_t kMostBytes = size_t{1} << 47;
 }
 
 MemoryPlan plan_memory(std::span<const Lifetime> blocks) {
@@ -24,6 +28,7 @@ MemoryPlan plan_memory(std::span<const Lifetime> blocks) {
   std::vector<Place> placed;  // by begin
   for (const size_t block : order) {
     const Lifetime& life = blocks[block];
+    if (life.bytes > kMostBytes) throw input_error("a tensor of " + human_bytes(life.bytes));
     const size_t bytes = (life.bytes + kAlignment - 1) / kAlignment * kAlignment;
     size_t offset = 0;
     for (const Place& other : placed) {
@@ -34,6 +39,7 @@ MemoryPlan plan_memory(std::span<const Lifetime> blocks) {
     }
     plan.offsets[block] = offset;
     plan.bytes = std::max(plan.bytes, offset + bytes);
+    if (plan.bytes > kMostBytes) throw input_error("activations of more than " + human_bytes(kMostBytes));
     const Place place{offset, offset + bytes, block};
     placed.insert(std::ranges::upper_bound(placed, offset, {}, &Place::begin), place);
   }

@@ -16,7 +16,8 @@ struct Lifetime {
 
 /// Offsets (multiples of 64) for blocks so that no two that live at once overlap, and the bytes
 /// needed in all. Greedy by size: the largest first, each at the lowest place that is free
-/// (Pisarchyk and Lee 2020, arXiv:2001.03288, "greedy by size for offset calculation").
+/// (Pisarchyk and Lee 2020, arXiv:2001.03288, "greedy by size for offset calculation"). Errors
+/// (input): more than any machine has.
 struct MemoryPlan {
   std::vector<size_t> offsets;
   size_t bytes = 0;

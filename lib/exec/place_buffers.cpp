@@ -23,7 +23,8 @@ std::vector<Lifetime> lifetimes(const Session::Program& program) {
     const Step& step = program.steps[static_cast<size_t>(s)];
     for (const int buffer : step.inputs) touch(buffer, s);
     for (const int buffer : step.outputs) touch(buffer, s);
-    for (const TapPoint& tap : step.taps) touch(tap.where.buffer, s);
+    // A tap looks when the step is done: the step itself must not write over what it shows.
+    for (const TapPoint& tap : step.taps) touch(tap.where.buffer, s + 1);
   }
   for (const GraphOutput& output : program.outputs) touch(output.buffer, count);
   for (size_t b = 0; b < lives.size(); ++b) lives[b].bytes = program.buffers[b].bytes;

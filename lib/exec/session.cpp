@@ -41,6 +41,16 @@ Tensor borrowed(DType dtype, const Shape& shape, const void* data) {
   return Tensor::in_place(dtype, shape, {begin, bytes}, std::shared_ptr<const void>(data, [](const void*) {}));
 }
 
+/// What inference could not know was planned for as the file declares it.
+void check_result(const Session::Program& program, ValueId id, const Tensor& result) {
+  const TensorType& planned = program.facts[id].type;
+  const TensorType type(result.dtype(), result.shape());
+  if (type.dtype == planned.dtype && type.concrete_shape() == planned.concrete_shape()) return;
+  throw input_error("\"" + program.graph->value(id).name + "\" is declared as " + to_string(planned) +
+                        ", but is " + to_string(type),
+                    "The model's value_info is wrong; remove it or export the model again.");
+}
+
 /// Evaluates a node by its reference, from and to the buffers.
 void run_reference(Session::Program& program, const Step& step) {
   const Node& node = program.graph->node(step.node);
@@ -69,8 +79,7 @@ void run_reference(Session::Program& program, const Step& step) {
       program.facts[node.outputs[i]].type = {results[i].dtype(), results[i].shape()};
       buffer.dynamic = std::move(results[i]);
     } else {
-      QTOOL_CHECK(results[i].bytes() == buffer.bytes,
-                  step.info.name + " gave " + to_string(results[i].shape()));
+      check_result(program, node.outputs[i], results[i]);
       std::memcpy(program.arena.get() + buffer.offset, results[i].raw(), buffer.bytes);
     }
   }
@@ -126,6 +135,14 @@ TensorView Session::output(size_t i) const {
   return {output.dtype, output.shape, program_->address(output.buffer)};
 }
 
+Tensor Session::copy_of_output(size_t i) const {
+  const Buffer& buffer = program_->buffers[static_cast<size_t>(program_->outputs.at(i).buffer)];
+  if (buffer.kind == Buffer::Kind::dynamic) return buffer.dynamic.clone();
+  if (buffer.kind == Buffer::Kind::constant) return buffer.constant->clone();
+  const TensorView view = output(i);
+  return borrowed(view.dtype, view.shape, view.data).clone();
+}
+
 TensorMap Session::run(const TensorMap& feeds, const Tap& tap) {
   std::vector<TensorView> views;
   for (size_t i = 0; i < program_->input_names.size(); ++i) {
@@ -143,9 +160,7 @@ TensorMap Session::run(const TensorMap& feeds, const Tap& tap) {
   execute(views, tap);
   TensorMap results;
   for (size_t i = 0; i < program_->outputs.size(); ++i) {
-    const TensorView view = output(i);
-    const Tensor borrowed_result = borrowed(view.dtype, view.shape, view.data);
-    results.emplace(program_->outputs[i].name, borrowed_result.clone());
+    results.emplace(program_->outputs[i].name, copy_of_output(i));
   }
   return results;
 }

@@ -81,6 +81,8 @@ class Session {
   struct Program;  ///< internal: exec/program.h
 
  private:
+  Tensor copy_of_output(size_t i) const;
+
   std::unique_ptr<Program> program_;
 };
 
