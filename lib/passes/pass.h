@@ -76,8 +76,8 @@ using Pipeline = std::vector<PipelineEntry>;
 
 struct PipelineOptions {
   bool print_passes = false;  ///< each pass's name and number of rewrites, to the log
-  std::string dump_after;     ///< the graph's text after this pass, to the log
-  std::string stop_after;     ///< leaves out what comes behind this pass
+  std::string dump_after = {};  ///< the graph's text after this pass, to the log
+  std::string stop_after = {};  ///< leaves out what comes behind this pass
 };
 
 struct PassCount {
