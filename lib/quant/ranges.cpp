@@ -27,8 +27,9 @@ class Ties {
     return i;
   }
   void tie(ValueId a, ValueId b) {
-    const auto [low, high] = std::minmax(root(a), root(b));
-    parent_[high] = low;
+    const size_t one = root(a);
+    const size_t other = root(b);
+    parent_[std::max(one, other)] = std::min(one, other);
   }
 
  private:

@@ -58,6 +58,10 @@ struct Build {
   void output(const std::string& name) { graph.add_output(value(name)); }
 };
 
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 inline Tensor random_tensor(Shape shape, uint64_t seed) {
   Tensor tensor(DType::float32, std::move(shape));
   Rng rng(seed);

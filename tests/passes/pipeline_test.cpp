@@ -44,7 +44,8 @@ TEST_CASE("a pass that breaks the graph is named with the defect") {
     FAIL("it must throw");
   } catch (const Error& error) {
     CHECK(error.kind() == Error::Kind::internal);
-    CHECK_THAT(error.what(), Catch::Contains("pass vandal") && Catch::Contains("from_nowhere"));
+    CHECK(test::contains(error.what(), "pass vandal"));
+    CHECK(test::contains(error.what(), "from_nowhere"));
   }
 }
 
@@ -55,7 +56,7 @@ TEST_CASE("a debug option that names no pass is a usage error with the nearest")
     FAIL("it must throw");
   } catch (const Error& error) {
     CHECK(error.kind() == Error::Kind::usage);
-    CHECK_THAT(error.what(), Catch::Contains("fold_batch_norm"));
+    CHECK(test::contains(error.what(), "fold_batch_norm"));
   }
 }
 

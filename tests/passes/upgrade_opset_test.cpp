@@ -150,13 +150,13 @@ TEST_CASE("what cannot be converted is refused by name") {
     return "nothing was thrown";
   };
   Build old(6);
-  CHECK_THAT(message(old), Catch::Contains("opset 6") && Catch::Contains("opset 13"));
+  CHECK(test::contains(message(old), "opset 6; 7 is the oldest"));
 
   Build crop(9);
   crop.input("x", {2});
   crop.node("Crop", {"x"}, {"y"}, {}, "crop_it");
   crop.output("y");
-  CHECK_THAT(message(crop), Catch::Contains("crop_it") && Catch::Contains("Crop of opset 9"));
+  CHECK(test::contains(message(crop), "\"crop_it\": Crop of opset 9 cannot be brought to opset 13"));
 
   Build inner(11);
   auto body = std::make_shared<Graph>();
@@ -170,7 +170,7 @@ TEST_CASE("what cannot be converted is refused by name") {
   inner.input("n", {}, DType::int64);
   inner.node("Loop", {"n"}, {"y"}, {{"body", SubgraphPtr(body)}}, "loop");
   inner.output("y");
-  CHECK_THAT(message(inner), Catch::Contains("Squeeze in a subgraph"));
+  CHECK(test::contains(message(inner), "Squeeze in a subgraph"));
 }
 
 }  // namespace
