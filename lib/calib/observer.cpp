@@ -29,7 +29,10 @@ Observer::Observer(std::optional<int> channel_axis) { stats_.channel_axis = chan
 void Observer::observe_sample(const float* data, int64_t outer, int64_t channels, int64_t inner) {
   QTOOL_CHECK(outer >= 0 && channels >= 0 && inner >= 0, "a negative extent");
   if (stats_.channel_axis && channels > 0) {
-    if (stats_.channel_ranges.empty()) stats_.channel_ranges.resize(narrow<size_t>(channels));
+    if (stats_.channel_ranges.empty()) {
+      stats_.channel_ranges.resize(narrow<size_t>(channels));
+      stats_.channel_sums.resize(narrow<size_t>(channels));
+    }
     if (stats_.channel_ranges.size() != narrow<size_t>(channels)) {
       throw input_error("a sample has " + std::to_string(channels) +
                             " channels, those before it had " +
@@ -37,6 +40,7 @@ void Observer::observe_sample(const float* data, int64_t outer, int64_t channels
                         "Collect this tensor's range without its channels.");
     }
   }
+  sums_.assign(stats_.channel_sums.size(), 0.0);
   const uint64_t sample = seen_++;
   const uint64_t others = stats_.nans + stats_.infinities;
   const int64_t elements = outer * channels * inner;
@@ -55,6 +59,7 @@ void Observer::observe_sample(const float* data, int64_t outer, int64_t channels
   ++stats_.samples;
   stats_.sample_lows.add(static_cast<double>(range->low));
   stats_.sample_highs.add(static_cast<double>(range->high));
+  for (size_t c = 0; c < sums_.size(); ++c) stats_.channel_sums[c].add(sums_[c]);
 }
 
 /// Returns the range of the block's finite elements, if it has any.
@@ -63,7 +68,7 @@ std::optional<Range> Observer::observe_block(std::span<const float> block, int64
   const Scan seen = scan(block);
   stats_.zeros += seen.zeros;
   if (seen.finite) {
-    if (stats_.channel_axis) widen_channels(block, begin, place);
+    if (stats_.channel_axis) observe_channels(block, begin, place);
     stats_.elements += block.size();
     stats_.histogram.observe(block, seen.range);
     return seen.range;
@@ -75,7 +80,7 @@ std::optional<Range> Observer::observe_block(std::span<const float> block, int64
     stats_.infinities += std::isinf(value) ? 1U : 0U;
     if (!std::isfinite(value)) value = 0;
   }
-  if (stats_.channel_axis) widen_channels(finite_, begin, place);
+  if (stats_.channel_axis) observe_channels(finite_, begin, place);
   finite_.clear();
   std::copy_if(block.begin(), block.end(), std::back_inserter(finite_),
                [](float value) { return std::isfinite(value); });
@@ -86,7 +91,7 @@ std::optional<Range> Observer::observe_block(std::span<const float> block, int64
   return range;
 }
 
-void Observer::widen_channels(std::span<const float> block, int64_t begin, const Place& place) {
+void Observer::observe_channels(std::span<const float> block, int64_t begin, const Place& place) {
   const std::span<Range> ranges = stats_.channel_ranges;
   size_t done = 0;
   while (done < block.size()) {
@@ -95,6 +100,7 @@ void Observer::widen_channels(std::span<const float> block, int64_t begin, const
     if (place.inner == 1) {
       const size_t count = std::min(block.size() - done, ranges.size() - channel);
       widen_each(ranges.subspan(channel, count), block.subspan(done, count));
+      for (size_t c = 0; c < count; ++c) sums_[channel + c] += static_cast<double>(block[done + c]);
       done += count;
       continue;
     }
@@ -103,6 +109,8 @@ void Observer::widen_channels(std::span<const float> block, int64_t begin, const
     const Range range = scan(run).range;
     ranges[channel].low = std::min(ranges[channel].low, range.low);
     ranges[channel].high = std::max(ranges[channel].high, range.high);
+    // One after the other, as with the channels innermost: both layouts give the same sum.
+    for (const float value : run) sums_[channel] += static_cast<double>(value);
     done += run.size();
   }
 }

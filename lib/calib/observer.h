@@ -40,12 +40,13 @@ class Observer {
   };
   std::optional<Range> observe_block(std::span<const float> block, int64_t begin,
                                      const Place& place);
-  void widen_channels(std::span<const float> block, int64_t begin, const Place& place);
+  void observe_channels(std::span<const float> block, int64_t begin, const Place& place);
 
   TensorStats stats_;
   uint64_t seen_ = 0;
   std::optional<uint64_t> first_non_finite_;
   std::vector<float> finite_;  // what is left of a block that holds other things
+  std::vector<double> sums_;   // of the sample's channels, each in the order of its elements
 };
 
 }  // namespace qtool

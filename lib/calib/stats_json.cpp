@@ -119,11 +119,14 @@ Json channels_to_json(const TensorStats& stats) {
     lows.push_back(shortest(range.low));
     highs.push_back(shortest(range.high));
   }
-  return {{"axis", *stats.channel_axis}, {"low", lows}, {"high", highs}};
+  // One text for all: a line each would bury the rest of the table.
+  std::string sums;
+  for (const ExactSum& sum : stats.channel_sums) sums += (sums.empty() ? "" : " ") + sum.to_text();
+  return {{"axis", *stats.channel_axis}, {"low", lows}, {"high", highs}, {"sums", sums}};
 }
 
 void read_channels(const Json& json, TensorStats& stats) {
-  check_keys(json, {"axis", "low", "high"});
+  check_keys(json, {"axis", "low", "high", "sums"});
   stats.channel_axis = int_member(json, "axis");
   const Json& lows = array_part(json, "low");
   const Json& highs = array_part(json, "high");
@@ -141,6 +144,14 @@ void read_channels(const Json& json, TensorStats& stats) {
                       c, range.low, range.high));
     }
     stats.channel_ranges.push_back(range);
+  }
+  const auto sums = member<std::string>(json, "sums");
+  if (!sums.empty()) {
+    for (const std::string& text : split(sums, ' ')) stats.channel_sums.push_back(ExactSum::from_text(text));
+  }
+  if (stats.channel_sums.size() != lows.size()) {
+    throw input_error(fmt::format("\"sums\" has {} channels, \"low\" has {}", stats.channel_sums.size(),
+                                  lows.size()));
   }
 }
 

@@ -95,7 +95,12 @@ struct TensorStats {
   ExactSum sample_highs;
   Histogram histogram;
   std::optional<int> channel_axis;
-  std::vector<Range> channel_ranges;  ///< per index of channel_axis, each widened to hold 0
+  std::vector<Range> channel_ranges;   ///< per index of channel_axis, each widened to hold 0
+  std::vector<ExactSum> channel_sums;  ///< over the samples of each sample's sum of the channel
+
+  /// Mean of each channel's elements, those that are not finite counted as 0; empty without
+  /// channels.
+  std::vector<double> channel_means() const;
 
   bool empty() const { return elements == 0; }
 

@@ -126,7 +126,8 @@ class Inserter {
     const auto to = codes.data<int32_t>();
     const bool per_channel = bias.scale.size() > 1;
     for (size_t i = 0; i < to.size(); ++i) {
-      to[i] = quantize_bias(from[i], bias.scale[per_channel ? i : 0]);
+      const float real = bias.shift.empty() ? from[i] : from[i] + bias.shift[i];
+      to[i] = quantize_bias(real, bias.scale[per_channel ? i : 0]);
     }
     const Shape shape = per_channel ? Shape{static_cast<int64_t>(bias.scale.size())} : Shape{};
     const ValueId result = add_dequantized(name, graph_.value(bias.value).type);

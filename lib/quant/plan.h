@@ -31,6 +31,7 @@ struct BiasPlacement {
   ValueId value = ValueId::none;
   Use use;
   std::vector<float> scale;     ///< one, or one per element
+  std::vector<float> shift;     ///< added to the float bias before it is quantized; or empty
   std::string reason;
 };
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "quant/names.h"
@@ -230,7 +231,7 @@ class Reader {
   }
 
   BiasPlacement bias(const Json& entry) {
-    check_keys(entry, {"tensor", "use", "scale", "reason"});
+    check_keys(entry, {"tensor", "use", "scale", "shift", "reason"});
     BiasPlacement result;
     result.value = value(entry);
     result.use = use(member<Json>(entry, "use"), result.value);
@@ -241,6 +242,11 @@ class Reader {
       throw input_error(fmt::format("{} scales for {} elements", result.scale.size(), constant->size()));
     }
     checked_params({}, result.scale, std::vector<int32_t>(result.scale.size(), 0), 0);
+    if (entry.contains("shift")) result.shift = member<std::vector<float>>(entry, "shift");
+    const bool finite = std::ranges::all_of(result.shift, [](float shift) { return std::isfinite(shift); });
+    if (!finite || (!result.shift.empty() && static_cast<int64_t>(result.shift.size()) != constant->size())) {
+      throw input_error(fmt::format("\"shift\" is not {} finite numbers", constant->size()));
+    }
     return result;
   }
 
@@ -290,6 +296,9 @@ Json to_json(const QuantPlan& plan, const Graph& graph) {
                               {"use", use_json(bias.use, keys)},
                               {"scale", scales_json(bias.scale)},
                               {"reason", bias.reason}});
+    if (bias.shift.empty()) continue;
+    Json& shifts = json["biases"].back()["shift"] = Json::array();
+    for (const float shift : bias.shift) shifts.push_back(shortest(shift));
   }
   return json;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "quant/algorithms/bias_correction.h"
 #include "quant/constants.h"
 #include "quant/ranges.h"
 #include "quant/selection.h"
@@ -114,6 +115,7 @@ QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops, const Cal
   plan_removals(context, selection, plan);
   plan_constants(context, selection, params, plan);
   sort(plan);
+  if (recipe.bias_correction) correct_biases(context, table, plan);
   return plan;
 }
 
@@ -123,7 +125,14 @@ std::vector<ValueId> values_to_calibrate(const Graph& graph, const OpRegistry& o
   const PlanContext context{graph, ops, facts, target, recipe};
   refuse_quantized(context);
   const Selection selection = select_nodes(context, [](ValueId) { return true; });
-  return range_sources(context, selection);
+  std::vector<ValueId> values = range_sources(context, selection);
+  if (recipe.bias_correction) {
+    const std::vector<ValueId> inputs = bias_correction_inputs(context, selection);
+    values.insert(values.end(), inputs.begin(), inputs.end());
+    std::ranges::sort(values);
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+  }
+  return values;
 }
 
 std::vector<std::string> tensors_to_calibrate(const Graph& graph, const OpRegistry& ops, const Target& target,

@@ -102,6 +102,8 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.weight_method = parse_weight_method(member<std::string>(json, key));
       } else if (key == "per_channel") {
         recipe.per_tensor_weights = !member<bool>(json, key);
+      } else if (key == "bias_correction") {
+        recipe.bias_correction = member<bool>(json, key);
       } else if (key == "include") {
         recipe.include = text_list(json, "include");
       } else if (key == "exclude") {
@@ -110,7 +112,7 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.allow_quantized = member<bool>(json, key);
       } else {
         const std::vector<std::string> keys{"activations", "allow_quantized", "exclude",
-                                            "include", "per_channel", "weights"};
+                                            "bias_correction", "include", "per_channel", "weights"};
         throw input_error("a recipe has no key \"" + key + '"',
                           "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));
       }

@@ -24,6 +24,7 @@ struct Recipe {
   std::vector<std::string> include;   ///< not empty: only these nodes are quantized
   std::vector<std::string> exclude;   ///< these stay float; wins over include
   bool per_tensor_weights = false;    ///< one scale a weight, though the target takes more
+  bool bias_correction = true;        ///< take the mean error that rounded weights make off biases
   bool allow_quantized = false;       ///< take a model that has Q/DQ already, leaving those parts
 };
 

@@ -28,6 +28,8 @@ void PlanOptions::declare(CLI::App& app) {
   app.add_option("--include", include, "quantize only these: node names, op types, /regular expressions/");
   app.add_option("--exclude", exclude, "leave these in float; wins over --include");
   app.add_flag("--per-tensor", per_tensor, "one scale per weight tensor though the target takes one per channel");
+  app.add_flag("--no-bias-correction", no_bias_correction,
+               "do not take the mean error of rounded weights off the biases");
   app.add_flag("--allow-quantized", allow_quantized, "take a model that is partly quantized already");
 }
 
@@ -37,6 +39,7 @@ Recipe PlanOptions::recipe() const {
   if (!weights.empty()) result.weight_method = parse_weight_method(weights);
   result.include.insert(result.include.end(), include.begin(), include.end());
   result.exclude.insert(result.exclude.end(), exclude.begin(), exclude.end());
+  if (no_bias_correction) result.bias_correction = false;
   if (per_tensor) result.per_tensor_weights = true;
   if (allow_quantized) result.allow_quantized = true;
   return result;

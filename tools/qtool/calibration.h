@@ -16,6 +16,7 @@ struct PlanOptions {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   bool per_tensor = false;
+  bool no_bias_correction = false;
   bool allow_quantized = false;
 
   void declare_target(CLI::App& app);

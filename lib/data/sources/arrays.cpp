@@ -130,7 +130,9 @@ void apply(TensorMap& arrays, const Preprocessing& steps) {
   if (!steps.changes_values()) return;
   bool any = false;
   for (auto& [key, tensor] : arrays) {
-    if (!is_floating(tensor.dtype()) || tensor.rank() != 4) continue;
+    // Bytes of four dimensions are images' pixels.
+    const bool pixels = tensor.dtype() == DType::uint8;
+    if ((!is_floating(tensor.dtype()) && !pixels) || tensor.rank() != 4) continue;
     any = true;
     tensor = cast(tensor, DType::float32);
     within_frame([&, &k = key] { return "array \"" + k + '"'; },
@@ -138,7 +140,7 @@ void apply(TensorMap& arrays, const Preprocessing& steps) {
   }
   if (any) return;
   throw input_error(
-      "the preprocessing has nothing to work on: no array holds floats of [N,C,H,W] or [N,H,W,C]",
+      "the preprocessing has nothing to work on: no array holds floats or bytes of [N,C,H,W] or [N,H,W,C]",
       "Leave it out; other arrays go to the model as they are.");
 }
 
