@@ -130,7 +130,7 @@ class ConstantPlanner {
   }
 
   void place_bias(NodeId id, const Operand& bias, const QuantParams& weights, double input_scale) {
-    BiasPlacement placement{bias.value, {id, bias.slot}, {}, "the product's scale"};
+    BiasPlacement placement{bias.value, {id, bias.slot}, {}, {}, "the product's scale"};
     for (const float scale : weights.scale) {
       const double product = input_scale * static_cast<double>(scale);
       placement.scale.push_back(std::max(static_cast<float>(product), kMinScale));
