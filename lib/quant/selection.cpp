@@ -153,7 +153,9 @@ class Selector {
     find_activation(id);
     const ValueId made = result(id);
     if (auto why = type_problem(made); !why.empty()) return why;
-    if (!known_[at(made)]) return fmt::format("no data: {} was never observed", quoted(graph_, made));
+    // Nobody wants an unknown result as codes, so it matters only to a node that gives nothing else.
+    const bool must_be_codes = target->when == Eagerness::always && !target->float_output;
+    if (must_be_codes && !known_[at(made)]) return fmt::format("no data: {} was never observed", quoted(graph_, made));
     return {};
   }
 
