@@ -23,8 +23,8 @@ void PlanOptions::declare(CLI::App& app) {
   declare_target(app);
   app.add_option("--recipe", recipe_file, "a YAML file with what the flags below say; flags win");
   app.add_option("--activations", activations,
-                 "how activation ranges follow from the statistics: minmax, mean-minmax, percentile[:P], mse");
-  app.add_option("--weights", weights, "how weight ranges follow from the weights: minmax, mse");
+                 "how activation ranges follow from the statistics: minmax, mean-minmax, percentile[:P], mse (default)");
+  app.add_option("--weights", weights, "how weight ranges follow from the weights: minmax, mse (default)");
   app.add_option("--include", include, "quantize only these: node names, op types, /regular expressions/");
   app.add_option("--exclude", exclude, "leave these in float; wins over --include");
   app.add_flag("--per-tensor", per_tensor, "one scale per weight tensor though the target takes one per channel");
