@@ -5,18 +5,20 @@ namespace qtool::onednn {
 
 namespace {
 
-/// Known wrong results of the library are kept out here (found by random checks of 2.6.3 and
-/// 3.7.2 against the reference): such a convolution runs on something checked.
-std::string known_fault(const ConvolutionSpec& spec) {
-  const size_t rank = spec.strides.size();
-  bool asymmetric = false;
-  for (size_t i = 0; i < rank; ++i) asymmetric = asymmetric || spec.pads[i] != spec.pads[rank + i];
-  const QuantParams* source = spec.source.params;
-  if (source != nullptr && source->type.is_signed && source->zero_point[0] != 0 &&
-      spec.groups > 1 && asymmetric) {
-    return "grouped s8 convolution with a zero point and asymmetric padding";
+/// Whether along some dimension an output's window has no tap inside of the input.
+bool sees_only_padding(const ConvolutionSpec& spec) {
+  for (size_t d = 0; d < spec.strides.size(); ++d) {
+    const int64_t extent = spec.source.shape[d + 2];
+    for (int64_t o = 0; o < spec.destination.shape[d + 2]; ++o) {
+      bool inside = false;
+      for (int64_t k = 0; k < spec.weights->shape()[d + 2] && !inside; ++k) {
+        const int64_t at = o * spec.strides[d] - spec.pads[d] + k * spec.dilations[d];
+        inside = at >= 0 && at < extent;
+      }
+      if (!inside) return true;
+    }
   }
-  return {};
+  return false;
 }
 
 /// [M, C/g, k...] → [g, M/g, C/g, k...] for groups.
@@ -29,12 +31,32 @@ Shape weight_shape(const ConvolutionSpec& spec) {
   return shape;
 }
 
+/// Those weights with the filters innermost: [k..., C/g, g, M/g].
+dnnl::memory::desc filters_innermost(const Shape& shape, DType dtype, bool grouped) {
+  std::vector<size_t> order = grouped ? std::vector<size_t>{1, 0, 2} : std::vector<size_t>{0, 1};
+  const size_t first_spatial = order.size();
+  for (size_t d = shape.size(); d-- > first_spatial;) order.push_back(d);
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = 1;
+  for (const size_t d : order) {
+    strides[d] = stride;
+    stride *= shape[d];
+  }
+  return {dims(shape), data_type(dtype), strides};
+}
+
 }  // namespace
 
 MadeKernel make_convolution(const ConvolutionSpec& spec) {
-  if (const std::string fault = known_fault(spec); !fault.empty()) return MadeKernel::refused(fault);
   if (any_empty({&spec.source.shape, &spec.weights->shape(), &spec.destination.shape})) {
     return MadeKernel::refused("an empty tensor");
+  }
+  // There oneDNN 2.6.3's brgconv with post-ops drops the bias or reads wild addresses.
+  if (sees_only_padding(spec)) return MadeKernel::refused("windows that see only padding");
+  if (spec.source.params != nullptr) {
+    if (auto why = overflow_problem(*spec.source.params, *spec.weights); !why.empty()) {
+      return MadeKernel::refused(std::move(why));
+    }
   }
   return attempt([&]() -> MadeKernel {
     AttributeSpec attributes{spec.source.params, spec.weight_params, spec.destination.params, 2,
@@ -74,7 +96,13 @@ MadeKernel make_convolution(const ConvolutionSpec& spec) {
     kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
     kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
     const auto plain = descriptor({weight_type, weights_shape, Layout::plain, nullptr});
-    kernel->bind_constant(DNNL_ARG_WEIGHTS, packed(plain, spec.weights->raw(), pd.weights_desc()));
+    const void* elements = spec.weights->raw();
+    if (spec.weight_params == nullptr) {
+      kernel->bind_constant(DNNL_ARG_WEIGHTS, packed(plain, elements, pd.weights_desc()));
+    } else {
+      const auto turned = filters_innermost(weights_shape, weight_type, spec.groups > 1);
+      kernel->bind_constant(DNNL_ARG_WEIGHTS, packed_codes(plain, elements, turned, pd.weights_desc()));
+    }
     if (biased) {
       const Tensor units = bias_in_accumulator_units(*spec.bias, spec.bias_params,
                                                      spec.source.params, spec.weight_params);

@@ -12,6 +12,12 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
     if (any_empty({&spec.source.shape, &spec.weights.shape, &spec.destination.shape})) {
       return MadeKernel::refused("an empty tensor");
     }
+    if (spec.source.params != nullptr) {
+      if (spec.constant_weights == nullptr) return MadeKernel::refused("weights of codes that are computed at run time");
+      if (auto why = overflow_problem(*spec.source.params, *spec.constant_weights); !why.empty()) {
+        return MadeKernel::refused(std::move(why));
+      }
+    }
     AttributeSpec attributes{spec.source.params, spec.weights.params, spec.destination.params,
                              1 << (rank - 1), spec.post_ops};
     const Attributes made = make_attributes(attributes);
@@ -45,8 +51,12 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
         order[rank - 1] = spec.weights.shape[rank - 2];
       }
       const dnnl::memory::desc stored(dims(spec.weights.shape), data_type(spec.weights.dtype), order);
+      const void* elements = spec.constant_weights->raw();
+      const auto plain = descriptor({spec.weights.dtype, spec.weights.shape, Layout::plain, nullptr});
       kernel->bind_constant(DNNL_ARG_WEIGHTS,
-                            packed(stored, spec.constant_weights->raw(), pd.weights_desc()));
+                            spec.weights.params != nullptr
+                                ? packed_codes(stored, elements, plain, pd.weights_desc())
+                                : packed(stored, elements, pd.weights_desc()));
     } else {
       kernel->bind_input(DNNL_ARG_WEIGHTS, pd.weights_desc(), 1);
     }

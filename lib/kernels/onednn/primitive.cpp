@@ -69,6 +69,26 @@ dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl
   return target;
 }
 
+dnnl::memory packed_codes(const dnnl::memory::desc& from, const void* data,
+                          const dnnl::memory::desc& outputs_innermost, const dnnl::memory::desc& to) {
+  const dnnl::memory turned = packed(from, data, outputs_innermost);
+  return packed(outputs_innermost, turned.get_data_handle(), to);
+}
+
+std::string overflow_problem(const QuantParams& source, const Tensor& weights) {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+    case dnnl::cpu_isa::avx:
+    case dnnl::cpu_isa::avx2:
+    case dnnl::cpu_isa::avx512_core: break;
+    default: return {};
+  }
+  if (source.type.is_signed) return "a CPU without VNNI: signed sources cost a bit of the weights";
+  if (weights.dtype() != DType::int8) return {};
+  const bool fits = std::ranges::all_of(weights.data<int8_t>(), [](int8_t w) { return w >= -64 && w <= 64; });
+  return fits ? "" : "a CPU without VNNI: weights of more than 7 bits overflow";
+}
+
 Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_params,
                                  const QuantParams* source, const QuantParams* weights) {
   Tensor result(DType::float32, {bias.size()});
@@ -113,6 +133,26 @@ void append_unary(dnnl::post_ops& ops, const PostOp& op, float unit) {
   }
 }
 
+/// oneDNN 2.6 keeps one generator per algorithm: of two relus with different slopes, or two clips,
+/// the second would compute what the first does.
+bool clashes(const PostOp& a, const PostOp& b) {
+  const auto slope = [](const PostOp& op) { return op.kind == PostOp::Kind::leaky_relu ? op.alpha : 0.0F; };
+  const auto is_relu = [](const PostOp& op) {
+    return op.kind == PostOp::Kind::relu || op.kind == PostOp::Kind::leaky_relu;
+  };
+  if (is_relu(a) && is_relu(b)) return slope(a) != slope(b);
+  return a.kind == PostOp::Kind::clip && b.kind == PostOp::Kind::clip && (a.alpha != b.alpha || a.beta != b.beta);
+}
+
+bool any_clash(const std::vector<PostOpSpec>& posts) {
+  for (size_t i = 0; i < posts.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (clashes(posts[i].op, posts[j].op)) return true;
+    }
+  }
+  return false;
+}
+
 bool scales_with_its_argument(const PostOp& op) {
   return op.kind == PostOp::Kind::relu || op.kind == PostOp::Kind::leaky_relu ||
          op.kind == PostOp::Kind::clip || op.kind == PostOp::Kind::add;
@@ -126,6 +166,10 @@ Attributes make_attributes(const AttributeSpec& spec) {
   const bool integer = spec.source != nullptr;
   if (integer && (spec.weights == nullptr || !spec.source->per_tensor())) {
     result.refusal = "integer kernels need quantized weights and a per-tensor source";
+    return result;
+  }
+  if (any_clash(spec.post_ops)) {
+    result.refusal = "two activations of one kind";
     return result;
   }
   if (spec.destination != nullptr && !integer) {

@@ -30,6 +30,17 @@ bool any_empty(std::initializer_list<const Shape*> shapes);
 /// Copies constant elements into memory of the wanted descriptor, reordering as needed.
 dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl::memory::desc& to);
 
+/// The same for weights of an integer kernel, by way of a plain order with the output channels
+/// innermost. A reorder to where zero points or s8 sources need sums of the weights makes these
+/// sums; when it also transposes, oneDNN 2.6.3 makes wrong ones for some shapes.
+dnnl::memory packed_codes(const dnnl::memory::desc& from, const void* data,
+                          const dnnl::memory::desc& outputs_innermost, const dnnl::memory::desc& to);
+
+/// "", or why this CPU's integer kernels would be wrong with these weights. Without VNNI two products
+/// are added in 16 bits: 255 * 64 * 2 still fits, more saturates. And s8 sources are shifted to u8
+/// at the price of the weights' lowest bit.
+std::string overflow_problem(const QuantParams& source, const Tensor& weights);
+
 /// Scales, zero points and post-ops of a quantized or float computation: how both library
 /// versions are told the same thing.
 struct AttributeSpec {
