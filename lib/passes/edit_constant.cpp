@@ -17,7 +17,8 @@ void edit_constant(Graph& graph, const Use& use, Tensor elements, std::string_vi
     graph.set_constant(old, std::move(constant));
     return;
   }
-  const ValueId copy = graph.add_constant(graph.unique_name(value.name + "_folded"), std::move(constant));
+  const ValueId copy =
+      graph.add_constant(graph.unique_name(value.name + "_folded"), std::move(constant));
   graph.set_input(use.node, use.slot, copy);
 }
 

@@ -19,7 +19,8 @@ struct Bypass {
 };
 
 bool read_by_subgraph(const Graph& graph, ValueId id) {
-  return std::ranges::any_of(graph.value(id).uses, [](const Use& use) { return use.slot >= kCaptureSlot; });
+  return std::ranges::any_of(graph.value(id).uses,
+                             [](const Use& use) { return use.slot >= kCaptureSlot; });
 }
 
 bool trains(const Graph& graph, const Node& node) {

@@ -93,13 +93,13 @@ bool read_channels(const Node& producer, const Shape& weights, BatchNormFold& fo
 
 std::optional<BatchNormFold> match(const Graph& graph, NodeId id) {
   const Node& norm = graph.node(id);
-  if (norm.op != OpKey{"", "BatchNormalization"} || norm.inputs.empty() ||
-      !has_input(norm, 0) || norm.outputs.empty() || norm.outputs[0] == ValueId::none ||
-      !inference_form(graph, norm)) {
+  if (norm.op != OpKey{"", "BatchNormalization"} || norm.inputs.empty() || !has_input(norm, 0) ||
+      norm.outputs.empty() || norm.outputs[0] == ValueId::none || !inference_form(graph, norm)) {
     return std::nullopt;
   }
   const Value& between = graph.value(norm.inputs[0]);
-  if (between.producer == NodeId::none || between.uses.size() != 1 || graph.is_output(norm.inputs[0])) {
+  if (between.producer == NodeId::none || between.uses.size() != 1 ||
+      graph.is_output(norm.inputs[0])) {
     return std::nullopt;
   }
   const Node& producer = graph.node(between.producer);
@@ -110,10 +110,12 @@ std::optional<BatchNormFold> match(const Graph& graph, NodeId id) {
   BatchNormFold fold{.norm = id, .producer = between.producer};
   fold.weights = float_constant(graph, producer, 1);
   fold.bias = float_constant(graph, producer, 2);
-  if (fold.weights == nullptr || (has_input(producer, 2) && fold.bias == nullptr)) return std::nullopt;
+  if (fold.weights == nullptr || (has_input(producer, 2) && fold.bias == nullptr))
+    return std::nullopt;
   if (!read_affine(graph, norm, fold)) return std::nullopt;
   if (!read_channels(producer, fold.weights->shape(), fold)) return std::nullopt;
-  if (fold.bias != nullptr && fold.bias->shape() != Shape{static_cast<int64_t>(fold.scale.size())}) {
+  if (fold.bias != nullptr &&
+      fold.bias->shape() != Shape{static_cast<int64_t>(fold.scale.size())}) {
     return std::nullopt;
   }
   return fold;
@@ -121,15 +123,18 @@ std::optional<BatchNormFold> match(const Graph& graph, NodeId id) {
 
 void apply(Graph& graph, const BatchNormFold& fold) {
   std::vector<double> weights = to_doubles(*fold.weights);
-  for (size_t i = 0; i < weights.size(); ++i) weights[i] *= fold.scale[fold.channel(static_cast<int64_t>(i))];
+  for (size_t i = 0; i < weights.size(); ++i)
+    weights[i] *= fold.scale[fold.channel(static_cast<int64_t>(i))];
   std::vector<double> bias = fold.shift;
   if (fold.bias != nullptr) {
     const std::vector<double> own = to_doubles(*fold.bias);
     for (size_t c = 0; c < bias.size(); ++c) bias[c] += own[c] * fold.scale[c];
   }
   const std::string stem = stem_of(graph, fold.producer) + ".bias";
-  edit_constant(graph, {fold.producer, 1}, to_float_tensor(fold.weights->shape(), weights), "weight");
-  edit_constant(graph, {fold.producer, 2}, to_float_tensor({static_cast<int64_t>(bias.size())}, bias), stem);
+  edit_constant(graph, {fold.producer, 1}, to_float_tensor(fold.weights->shape(), weights),
+                "weight");
+  edit_constant(graph, {fold.producer, 2},
+                to_float_tensor({static_cast<int64_t>(bias.size())}, bias), stem);
 
   const ValueId between = graph.node(fold.norm).inputs[0];
   const ValueId result = graph.node(fold.norm).outputs[0];

@@ -91,7 +91,8 @@ void transpose_source(Graph& graph, const GemmFold& fold) {
 void apply(Graph& graph, const GemmFold& fold) {
   if (fold.weights != nullptr) {
     const std::vector<double> elements = scaled(*fold.weights, fold.alpha);
-    edit_constant(graph, {fold.node, 1}, to_float_tensor(fold.weights->shape(), elements), "weight");
+    edit_constant(graph, {fold.node, 1}, to_float_tensor(fold.weights->shape(), elements),
+                  "weight");
     graph.attributes(fold.node).erase("alpha");
   }
   if (fold.bias != nullptr) fold_bias(graph, fold);

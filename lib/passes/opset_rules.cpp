@@ -13,7 +13,9 @@ namespace qtool {
 
 namespace {
 
-const Attributes& attributes(const OpsetEdit& edit) { return edit.graph.node(edit.node).attributes; }
+const Attributes& attributes(const OpsetEdit& edit) {
+  return edit.graph.node(edit.node).attributes;
+}
 
 Tensor integers(const std::vector<int64_t>& elements) {
   return Tensor::of<int64_t>({static_cast<int64_t>(elements.size())}, elements);
@@ -43,7 +45,8 @@ void drop_spatial(OpsetEdit& edit) {
 
 void one_norm_output(OpsetEdit& edit) {
   if (edit.graph.node(edit.node).outputs.size() > 1) {
-    throw unsupported_error("BatchNormalization in training form", "Export the model for inference.");
+    throw unsupported_error("BatchNormalization in training form",
+                            "Export the model for inference.");
   }
 }
 
@@ -122,7 +125,8 @@ void softmax_axis(OpsetEdit& edit) {
   if (edit.type.shape) {
     const auto rank = static_cast<int64_t>(edit.type.shape->size());
     if (axis < 0) axis += rank;
-    const auto behind = std::span(*edit.type.shape).subspan(static_cast<size_t>(std::clamp<int64_t>(axis + 1, 0, rank)));
+    const auto behind = std::span(*edit.type.shape)
+                            .subspan(static_cast<size_t>(std::clamp<int64_t>(axis + 1, 0, rank)));
     if (std::ranges::all_of(behind, [](const Dim& dim) { return dim.value == 1; })) {
       graph.attributes(edit.node).set("axis", axis);
       return;
@@ -131,7 +135,8 @@ void softmax_axis(OpsetEdit& edit) {
   const ValueId x = graph.node(edit.node).inputs.at(0);
   const ValueId y = graph.node(edit.node).outputs.at(0);
   const std::string stem = stem_of(graph, edit.node);
-  const auto add = [&](const char* what, const char* op, std::vector<ValueId> inputs, ValueId output) {
+  const auto add = [&](const char* what, const char* op, std::vector<ValueId> inputs,
+                       ValueId output) {
     Node node;
     node.name = graph.unique_name(stem + '/' + what);
     node.op = {"", op};

@@ -18,8 +18,8 @@ struct OpsetEdit {
 /// axes, new optional attributes) have no entry: such nodes are valid as they stand.
 struct OpsetRule {
   std::string_view op;
-  int64_t version;                      ///< the first with the new form
-  void (*convert)(OpsetEdit&);          ///< null: qtool cannot convert it
+  int64_t version;              ///< the first with the new form
+  void (*convert)(OpsetEdit&);  ///< null: qtool cannot convert it
 };
 
 /// By version; complete from opset 7 (kOldestOpset) to 21 (kNewestOpset).

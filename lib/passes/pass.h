@@ -52,12 +52,13 @@ class RulePass final : public Pass {
     int rewrites = 0;
     for (const NodeId id : graph.topological_order()) {
       if (!graph.has(id)) continue;
-      within_frame([&] { return graph.has(id) ? graph.describe(id) : std::string("a node"); }, [&] {
-        const std::optional<Match> match = rule_.match(graph, id);
-        if (!match) return;
-        rule_.apply(graph, *match);
-        ++rewrites;
-      });
+      within_frame([&] { return graph.has(id) ? graph.describe(id) : std::string("a node"); },
+                   [&] {
+                     const std::optional<Match> match = rule_.match(graph, id);
+                     if (!match) return;
+                     rule_.apply(graph, *match);
+                     ++rewrites;
+                   });
     }
     return rewrites;
   }
@@ -75,7 +76,7 @@ struct PipelineEntry {
 using Pipeline = std::vector<PipelineEntry>;
 
 struct PipelineOptions {
-  bool print_passes = false;  ///< each pass's name and number of rewrites, to the log
+  bool print_passes = false;    ///< each pass's name and number of rewrites, to the log
   std::string dump_after = {};  ///< the graph's text after this pass, to the log
   std::string stop_after = {};  ///< leaves out what comes behind this pass
 };

@@ -35,19 +35,22 @@ std::vector<PassCount> run_pipeline(Graph& graph, const Pipeline& pipeline,
   std::vector<PassCount> counts;
   for (const PipelineEntry& entry : pipeline) {
     const std::string name(entry.pass->name());
-    within_frame([&] { return "pass " + name; }, [&] {
-      counts.push_back({name, entry.pass->run(graph, context)});
-      check_sound(graph);
-    });
+    within_frame([&] { return "pass " + name; },
+                 [&] {
+                   counts.push_back({name, entry.pass->run(graph, context)});
+                   check_sound(graph);
+                 });
     if (context.log != nullptr) {
       const int rewrites = counts.back().rewrites;
-      const std::string line = fmt::format("pass {}: {} rewrite{}", name, rewrites, rewrites == 1 ? "" : "s");
+      const std::string line =
+          fmt::format("pass {}: {} rewrite{}", name, rewrites, rewrites == 1 ? "" : "s");
       if (options.print_passes) {
         context.log->info(line);
       } else {
         context.log->debug(line);
       }
-      if (options.dump_after == name) context.log->info("after pass " + name + ":\n" + to_text(graph));
+      if (options.dump_after == name)
+        context.log->info("after pass " + name + ":\n" + to_text(graph));
     }
     if (options.stop_after == name) break;
   }

@@ -11,8 +11,9 @@ Pipeline preparation_pipeline() {
       {lift_constants(), "weights must be found as constants, wherever the exporter put them"},
       {eliminate_identity(), "an Identity between Conv and BatchNormalization would hide the pair"},
       {fold_constants(), "weights behind Transpose, Reshape or Cast become constants"},
-      {fold_gemm(), "with alpha and beta gone a Gemm is a product and a bias, as folding a"
-                    " BatchNormalization and integer kernels need it"},
+      {fold_gemm(),
+       "with alpha and beta gone a Gemm is a product and a bias, as folding a"
+       " BatchNormalization and integer kernels need it"},
       {fold_batch_norm(), "its scales belong to the weights before these get their own grid"},
       {eliminate_dead(), "what the folds left behind"},
   };

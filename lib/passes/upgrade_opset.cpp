@@ -67,9 +67,10 @@ class UpgradeOpset final : public Pass {
       return 0;
     }
     if (from < kOldestOpset) {
-      throw unsupported_error(fmt::format("the model imports opset {}; {} is the oldest that can be upgraded",
-                                          from, kOldestOpset),
-                              fmt::format("Export the model with opset {} or newer.", to_));
+      throw unsupported_error(
+          fmt::format("the model imports opset {}; {} is the oldest that can be upgraded", from,
+                      kOldestOpset),
+          fmt::format("Export the model with opset {} or newer.", to_));
     }
     const Facts facts = infer_facts(graph, context.ops);
     int rewrites = 0;

@@ -19,14 +19,16 @@ size_t at(NodeId id) { return static_cast<size_t>(id); }
 
 class ConstantPlanner {
  public:
-  ConstantPlanner(const PlanContext& context, const std::map<ValueId, ValueParams>& activations, QuantPlan& plan)
+  ConstantPlanner(const PlanContext& context, const std::map<ValueId, ValueParams>& activations,
+                  QuantPlan& plan)
       : context_(context), activations_(activations), plan_(plan) {}
 
   /// The constants that a node moves have the parameters of what they are moved with.
   void plan_moved(NodeId id) {
     const ValueParams& shared = activations_.at(data_inputs(context_, id).at(0));
     for (const Operand& operand : operands(context_, id)) {
-      if (operand.constant != nullptr) place(id, operand, shared.params, "moved with " + shared.reason);
+      if (operand.constant != nullptr)
+        place(id, operand, shared.params, "moved with " + shared.reason);
     }
   }
 
@@ -46,7 +48,8 @@ class ConstantPlanner {
       std::string reason = weight_reason(params);
       if (bias != all.end()) {
         const auto values = bias->constant->data<float>();
-        reason += adapt(params, zero_channels(operand, params), values, input_scale, own_name(context_.graph, id));
+        reason += adapt(params, zero_channels(operand, params), values, input_scale,
+                        own_name(context_.graph, id));
         place_bias(id, *bias, params, input_scale);
       }
       place(id, operand, params, reason);
@@ -55,16 +58,19 @@ class ConstantPlanner {
 
  private:
   QuantParams constant_params(NodeId id, const Operand& operand) {
-    const auto range = within_frame([&] { return '"' + context_.graph.value(operand.value).name + '"'; },
-                                    [&] { return weight_ranges(*operand.constant, std::nullopt); });
-    QuantParams params = choose_params(range, context_.target.activation_type, context_.target.activation_scheme);
+    const auto range =
+        within_frame([&] { return '"' + context_.graph.value(operand.value).name + '"'; },
+                     [&] { return weight_ranges(*operand.constant, std::nullopt); });
+    QuantParams params =
+        choose_params(range, context_.target.activation_type, context_.target.activation_scheme);
     place(id, operand, params, "a constant, all of its range");
     return params;
   }
 
   std::optional<int> weight_axis(NodeId id, const Operand& operand) const {
     const TargetOp& target = context_.target.computes.at(context_.graph.node(id).op);
-    if (!context_.target.per_channel || !target.per_channel || context_.recipe.per_tensor_weights) return {};
+    if (!context_.target.per_channel || !target.per_channel || context_.recipe.per_tensor_weights)
+      return {};
     const auto& rules = context_.def(id)->quant.inputs;
     const auto& rule = rules.at(std::min(static_cast<size_t>(operand.slot), rules.size() - 1));
     const int axis = rule.channel_axis == nullptr ? -1 : rule.channel_axis(context_.view(id));
@@ -76,12 +82,14 @@ class ConstantPlanner {
     const auto known = weights_.find({operand.value, axis});
     if (known != weights_.end()) return known->second;
     const Target& target = context_.target;
-    const auto ranges = within_frame(
-        [&] { return "weights \"" + context_.graph.value(operand.value).name + '"'; }, [&] {
-          return context_.recipe.weight_method == WeightMethod::minmax
-                     ? weight_ranges(*operand.constant, axis)
-                     : mse_weight_ranges(*operand.constant, target.weight_type, target.weight_scheme, axis);
-        });
+    const auto ranges =
+        within_frame([&] { return "weights \"" + context_.graph.value(operand.value).name + '"'; },
+                     [&] {
+                       return context_.recipe.weight_method == WeightMethod::minmax
+                                  ? weight_ranges(*operand.constant, axis)
+                                  : mse_weight_ranges(*operand.constant, target.weight_type,
+                                                      target.weight_scheme, axis);
+                     });
     QuantParams params = choose_params(ranges, target.weight_type, target.weight_scheme, axis);
     return weights_.emplace(std::pair{operand.value, axis}, std::move(params)).first->second;
   }
@@ -93,7 +101,8 @@ class ConstantPlanner {
 
   static std::vector<bool> zero_channels(const Operand& operand, const QuantParams& params) {
     std::vector<bool> zero;
-    for (const Range& range : weight_ranges(*operand.constant, params.axis)) zero.push_back(range == Range{});
+    for (const Range& range : weight_ranges(*operand.constant, params.axis))
+      zero.push_back(range == Range{});
     return zero;
   }
 
@@ -105,8 +114,10 @@ class ConstantPlanner {
     for (size_t c = 0; c < params.scale.size(); ++c) {
       double largest = 0;
       for (size_t i = 0; i < bias.size(); ++i) {
-        if (!std::isfinite(bias[i])) throw input_error("the bias of \"" + node + "\" holds NaN or infinity");
-        if (params.per_tensor() || i == c) largest = std::max(largest, std::abs(static_cast<double>(bias[i])));
+        if (!std::isfinite(bias[i]))
+          throw input_error("the bias of \"" + node + "\" holds NaN or infinity");
+        if (params.per_tensor() || i == c)
+          largest = std::max(largest, std::abs(static_cast<double>(bias[i])));
       }
       const double least = largest / kBiasLimit / input_scale;
       if (zero[c]) {
@@ -117,10 +128,13 @@ class ConstantPlanner {
         set_scale(params.scale[c], least);
       }
     }
-    if (zeros > 0) plan_.notes.push_back(fmt::format("\"{}\" has {} channel{} of zero weights", node, zeros, zeros == 1 ? "" : "s"));
+    if (zeros > 0)
+      plan_.notes.push_back(fmt::format("\"{}\" has {} channel{} of zero weights", node, zeros,
+                                        zeros == 1 ? "" : "s"));
     if (raised == 0) return {};
-    plan_.notes.push_back(fmt::format("\"{}\": {} weight scale{} raised, or the bias would leave 32 bits", node,
-                                      raised, raised == 1 ? " was" : "s were"));
+    plan_.notes.push_back(
+        fmt::format("\"{}\": {} weight scale{} raised, or the bias would leave 32 bits", node,
+                    raised, raised == 1 ? " was" : "s were"));
     return fmt::format(", {} raised for the bias", raised);
   }
 
@@ -147,7 +161,11 @@ class ConstantPlanner {
       }
     }
     copies.push_back(plan_.placements.size());
-    plan_.placements.push_back({Placement::Kind::constant, operand.value, {{id, operand.slot}}, false, params,
+    plan_.placements.push_back({Placement::Kind::constant,
+                                operand.value,
+                                {{id, operand.slot}},
+                                false,
+                                params,
                                 std::move(reason)});
   }
 
@@ -164,10 +182,11 @@ void plan_constants(const PlanContext& context, const Selection& selection,
                     const std::map<ValueId, ValueParams>& activations, QuantPlan& plan) {
   ConstantPlanner planner(context, activations, plan);
   for (const NodeId id : context.graph.nodes()) {
-    within_frame([&] { return context.graph.describe(id); }, [&] {
-      if (selection.computes[at(id)]) planner.plan_computed(id);
-      if (selection.moves[at(id)]) planner.plan_moved(id);
-    });
+    within_frame([&] { return context.graph.describe(id); },
+                 [&] {
+                   if (selection.computes[at(id)]) planner.plan_computed(id);
+                   if (selection.moves[at(id)]) planner.plan_moved(id);
+                 });
   }
 }
 

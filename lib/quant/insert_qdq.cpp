@@ -54,7 +54,8 @@ class Inserter {
     return shape;
   }
 
-  ParamValues add_params(const std::string& stem, const QuantParams& params, const TensorType& type) {
+  ParamValues add_params(const std::string& stem, const QuantParams& params,
+                         const TensorType& type) {
     const Shape shape = param_shape(params, type);
     Tensor zero_points = cast(Tensor::of<int32_t>(shape, params.zero_point), params.type.storage());
     return {add_constant(stem + "_scale", Tensor::of<float>(shape, params.scale)),
@@ -65,8 +66,8 @@ class Inserter {
     return graph_.add_constant(names_.take(stem), make_constant(std::move(tensor)));
   }
 
-  void add_node(const char* op, const std::string& stem, std::vector<ValueId> inputs, ValueId output,
-                const QuantParams& params) {
+  void add_node(const char* op, const std::string& stem, std::vector<ValueId> inputs,
+                ValueId output, const QuantParams& params) {
     Node node;
     node.name = names_.take(stem);
     node.op = {"", op};
@@ -101,8 +102,8 @@ class Inserter {
     const ParamValues values = add_params(name, placement.params, type);
     add_node("QuantizeLinear", name + "_quantize", {source, values.scale, values.zero_point}, codes,
              placement.params);
-    add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point}, result,
-             placement.params);
+    add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point},
+             result, placement.params);
   }
 
   void place_constant(const Placement& placement) {
@@ -113,8 +114,8 @@ class Inserter {
     graph_.replace_uses(placement.value, result, placement.uses);
     const ValueId codes = add_constant(name + "_quantized", quantize(*elements, placement.params));
     const ParamValues values = add_params(name, placement.params, type);
-    add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point}, result,
-             placement.params);
+    add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point},
+             result, placement.params);
   }
 
   /// A bias has no zero point: ONNX allows none other than 0 for 32-bit codes.
@@ -160,8 +161,9 @@ class Inserter {
 void insert_qdq(Graph& graph, const QuantPlan& plan) {
   const int64_t opset = graph.model.opset();
   if (opset < plan.opset) {
-    throw unsupported_error(fmt::format("the model imports opset {}, the plan needs {}", opset, plan.opset),
-                            "Run quantization_pipeline() with the target's opset first.");
+    throw unsupported_error(
+        fmt::format("the model imports opset {}, the plan needs {}", opset, plan.opset),
+        "Run quantization_pipeline() with the target's opset first.");
   }
   Inserter(graph, plan).run();
 }

@@ -20,8 +20,8 @@ struct Placement {
   };
   Kind kind = Kind::activation;
   ValueId value = ValueId::none;
-  std::vector<Use> uses;        ///< by node, slot
-  bool output = false;          ///< activation: the graph output of this name is the dequantized
+  std::vector<Use> uses;  ///< by node, slot
+  bool output = false;    ///< activation: the graph output of this name is the dequantized
   QuantParams params;
   std::string reason;
 };
@@ -30,8 +30,8 @@ struct Placement {
 struct BiasPlacement {
   ValueId value = ValueId::none;
   Use use;
-  std::vector<float> scale;     ///< one, or one per element
-  std::vector<float> shift;     ///< added to the float bias before it is quantized; or empty
+  std::vector<float> scale;  ///< one, or one per element
+  std::vector<float> shift;  ///< added to the float bias before it is quantized; or empty
   std::string reason;
 };
 
@@ -53,14 +53,14 @@ struct SkippedNode {
 /// first output's.
 struct QuantPlan {
   std::string target;
-  int64_t opset = 13;                   ///< the least that the result imports
-  std::vector<NodeId> quantized;        ///< nodes that compute on codes, by id
-  std::vector<NodeId> moved;            ///< nodes that move codes, by id
-  std::vector<Placement> placements;    ///< by value, then first use
-  std::vector<BiasPlacement> biases;    ///< by use
-  std::vector<RemovedNode> removed;     ///< by node
-  std::vector<SkippedNode> skipped;     ///< by node: what could have been quantized
-  std::vector<std::string> notes;       ///< warnings, in sentences
+  int64_t opset = 13;                 ///< the least that the result imports
+  std::vector<NodeId> quantized;      ///< nodes that compute on codes, by id
+  std::vector<NodeId> moved;          ///< nodes that move codes, by id
+  std::vector<Placement> placements;  ///< by value, then first use
+  std::vector<BiasPlacement> biases;  ///< by use
+  std::vector<RemovedNode> removed;   ///< by node
+  std::vector<SkippedNode> skipped;   ///< by node: what could have been quantized
+  std::vector<std::string> notes;     ///< warnings, in sentences
 };
 
 Json to_json(const QuantPlan& plan, const Graph& graph);

@@ -20,7 +20,8 @@ constexpr const char* kSchema = "qtool.plan/1";
 
 /// One number where all are the same, as a person would write it.
 Json zero_points_json(const std::vector<int32_t>& values) {
-  if (std::ranges::all_of(values, [&](int32_t value) { return value == values[0]; })) return values[0];
+  if (std::ranges::all_of(values, [&](int32_t value) { return value == values[0]; }))
+    return values[0];
   return values;
 }
 
@@ -61,14 +62,16 @@ Json keys_json(const std::vector<NodeId>& ids, const NodeKeys& keys) {
 template <class Entry>
 Json reasons_json(const std::vector<Entry>& entries, const NodeKeys& keys) {
   Json list = Json::array();
-  for (const Entry& entry : entries) list.push_back({{"node", keys.key(entry.node)}, {"reason", entry.reason}});
+  for (const Entry& entry : entries)
+    list.push_back({{"node", keys.key(entry.node)}, {"reason", entry.reason}});
   return list;
 }
 
 // ---- reading ------------------------------------------------------------------------------------
 
 void check_keys(const Json& json, const std::vector<std::string>& known) {
-  if (!json.is_object()) throw input_error("expected an object, found " + json.dump().substr(0, 60));
+  if (!json.is_object())
+    throw input_error("expected an object, found " + json.dump().substr(0, 60));
   for (const auto& [key, value] : json.items()) {
     if (std::ranges::find(known, key) != known.end()) continue;
     throw input_error("unknown key \"" + key + '"', did_you_mean(key, known));
@@ -101,8 +104,8 @@ class Reader {
 
   QuantPlan run() {
     check_schema(json_, kSchema);
-    check_keys(json_, {"schema", "target", "opset", "quantized", "moved", "placements", "biases", "removed",
-                       "skipped", "notes"});
+    check_keys(json_, {"schema", "target", "opset", "quantized", "moved", "placements", "biases",
+                       "removed", "skipped", "notes"});
     plan_.target = member<std::string>(json_, "target");
     plan_.opset = member<int64_t>(json_, "opset");
     plan_.quantized = nodes("quantized");
@@ -128,11 +131,14 @@ class Reader {
     }
   }
 
-  static std::string reason(const Json& entry) { return member_or<std::string>(entry, "reason", ""); }
+  static std::string reason(const Json& entry) {
+    return member_or<std::string>(entry, "reason", "");
+  }
 
   std::vector<NodeId> nodes(const char* key) const {
     std::vector<NodeId> ids;
-    for (const auto& name : member<std::vector<std::string>>(json_, key)) ids.push_back(keys_.find(name));
+    for (const auto& name : member<std::vector<std::string>>(json_, key))
+      ids.push_back(keys_.find(name));
     return ids;
   }
 
@@ -152,7 +158,8 @@ class Reader {
     const Use found{keys_.find(key), member<int>(entry, "slot")};
     const auto& uses = graph_.value(value).uses;
     if (std::ranges::find(uses, found) == uses.end() || found.slot >= kCaptureSlot) {
-      throw input_error(fmt::format("\"{}\" does not read \"{}\" in slot {}", key, graph_.value(value).name, found.slot));
+      throw input_error(fmt::format("\"{}\" does not read \"{}\" in slot {}", key,
+                                    graph_.value(value).name, found.slot));
     }
     if (!used_.emplace(found.node, found.slot).second) {
       throw input_error(fmt::format("slot {} of \"{}\" is named twice", found.slot, key));
@@ -181,8 +188,8 @@ class Reader {
       wanted = wanted == 0 ? 0 : tensor.size() / wanted * blocks;
     }
     if (valid && wanted == static_cast<int64_t>(params.scale.size())) return;
-    throw input_error(fmt::format("{} scales on axis {} do not fit the shape {}", params.scale.size(),
-                                  *params.axis, to_string(tensor.shape())));
+    throw input_error(fmt::format("{} scales on axis {} do not fit the shape {}",
+                                  params.scale.size(), *params.axis, to_string(tensor.shape())));
   }
 
   Constant float_constant(ValueId id) const {
@@ -194,8 +201,8 @@ class Reader {
   }
 
   Placement placement(const Json& entry) {
-    check_keys(entry, {"tensor", "kind", "type", "scale", "zero_point", "axis", "block_size", "output", "uses",
-                       "reason"});
+    check_keys(entry, {"tensor", "kind", "type", "scale", "zero_point", "axis", "block_size",
+                       "output", "uses", "reason"});
     Placement result;
     const auto kind = member<std::string>(entry, "kind");
     if (kind != "activation" && kind != "constant") {
@@ -218,7 +225,8 @@ class Reader {
 
   void check_activation(const Placement& placement) {
     const std::string name = '"' + graph_.value(placement.value).name + '"';
-    if (!placement.params.per_tensor()) throw input_error(name + " is an activation and takes one scale");
+    if (!placement.params.per_tensor())
+      throw input_error(name + " is an activation and takes one scale");
     if (graph_.constant(placement.value) != nullptr) throw input_error(name + " is a constant");
     if (!activations_.insert(placement.value).second) throw input_error(name + " is placed twice");
     const bool made = graph_.value(placement.value).producer != NodeId::none;
@@ -239,12 +247,15 @@ class Reader {
     result.reason = reason(entry);
     const Constant constant = float_constant(result.value);
     if (result.scale.size() != 1 && static_cast<int64_t>(result.scale.size()) != constant->size()) {
-      throw input_error(fmt::format("{} scales for {} elements", result.scale.size(), constant->size()));
+      throw input_error(
+          fmt::format("{} scales for {} elements", result.scale.size(), constant->size()));
     }
     checked_params({}, result.scale, std::vector<int32_t>(result.scale.size(), 0), 0);
     if (entry.contains("shift")) result.shift = member<std::vector<float>>(entry, "shift");
-    const bool finite = std::ranges::all_of(result.shift, [](float shift) { return std::isfinite(shift); });
-    if (!finite || (!result.shift.empty() && static_cast<int64_t>(result.shift.size()) != constant->size())) {
+    const bool finite =
+        std::ranges::all_of(result.shift, [](float shift) { return std::isfinite(shift); });
+    if (!finite ||
+        (!result.shift.empty() && static_cast<int64_t>(result.shift.size()) != constant->size())) {
       throw input_error(fmt::format("\"shift\" is not {} finite numbers", constant->size()));
     }
     return result;
@@ -255,13 +266,14 @@ class Reader {
     const auto key = member<std::string>(entry, "node");
     const RemovedNode result{keys_.find(key), reason(entry)};
     const Node& node = graph_.node(result.node);
-    const bool one = node.outputs.size() == 1 && node.outputs[0] != ValueId::none && !node.inputs.empty() &&
-                     node.inputs[0] != ValueId::none;
+    const bool one = node.outputs.size() == 1 && node.outputs[0] != ValueId::none &&
+                     !node.inputs.empty() && node.inputs[0] != ValueId::none;
     const Value* input = one ? &graph_.value(node.inputs[0]) : nullptr;
     if (input == nullptr || input->producer == NodeId::none || input->uses.size() != 1 ||
         graph_.is_output(node.inputs[0]) || !activations_.contains(node.outputs[0])) {
-      throw input_error('"' + key + "\" cannot be removed: it is not a node whose input only it reads and "
-                                    "whose result is quantized");
+      throw input_error('"' + key +
+                        "\" cannot be removed: it is not a node whose input only it reads and "
+                        "whose result is quantized");
     }
     return result;
   }
@@ -306,7 +318,8 @@ Json to_json(const QuantPlan& plan, const Graph& graph) {
 QuantPlan plan_from_json(const Json& json, const Graph& graph) { return Reader(json, graph).run(); }
 
 QuantPlan read_plan(const std::filesystem::path& path, const Graph& graph) {
-  return within_frame([&] { return path.string(); }, [&] { return plan_from_json(read_json(path), graph); });
+  return within_frame([&] { return path.string(); },
+                      [&] { return plan_from_json(read_json(path), graph); });
 }
 
 void write_plan(const std::filesystem::path& path, const QuantPlan& plan, const Graph& graph) {

@@ -28,7 +28,8 @@ void refuse_quantized(const PlanContext& context) {
 
 /// Of the readers, those that take codes; all of them where the producer gives nothing else. What
 /// subgraphs read by name stays float.
-std::map<ValueId, std::vector<Use>> coded_uses(const PlanContext& context, const Selection& selection) {
+std::map<ValueId, std::vector<Use>> coded_uses(const PlanContext& context,
+                                               const Selection& selection) {
   std::map<ValueId, std::vector<Use>> uses;
   for (const ValueId id : context.graph.values()) {
     if (!selection.whole[at(id)]) continue;
@@ -40,7 +41,8 @@ std::map<ValueId, std::vector<Use>> coded_uses(const PlanContext& context, const
     if (!selection.computes[at(id)] && !selection.moves[at(id)]) continue;
     for (const Operand& operand : operands(context, id)) {
       const bool data = operand.role == OperandRole::activation && operand.constant == nullptr;
-      if (data && !selection.whole[at(operand.value)]) uses[operand.value].push_back({id, operand.slot});
+      if (data && !selection.whole[at(operand.value)])
+        uses[operand.value].push_back({id, operand.slot});
     }
   }
   return uses;
@@ -51,8 +53,8 @@ void plan_activations(const PlanContext& context, const Selection& selection,
   auto uses = coded_uses(context, selection);
   for (const auto& [id, chosen] : params) {
     const bool output = selection.whole[at(id)] && context.graph.is_output(id);
-    plan.placements.push_back(
-        {Placement::Kind::activation, id, std::move(uses[id]), output, chosen.params, chosen.reason});
+    plan.placements.push_back({Placement::Kind::activation, id, std::move(uses[id]), output,
+                               chosen.params, chosen.reason});
   }
 }
 
@@ -92,14 +94,16 @@ void sort(QuantPlan& plan) {
 
 }  // namespace
 
-QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops, const CalibrationTable& table,
-                            const Target& target, const Recipe& recipe) {
+QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops,
+                            const CalibrationTable& table, const Target& target,
+                            const Recipe& recipe) {
   const Facts facts = infer_facts(graph, ops);
   const PlanContext context{graph, ops, facts, target, recipe};
   refuse_quantized(context);
   const Selection selection = select_nodes(context, [&](ValueId id) {
     const auto entry = table.tensors.find(graph.value(id).name);
-    return entry != table.tensors.end() && (entry->second.override_range || !entry->second.stats.empty());
+    return entry != table.tensors.end() &&
+           (entry->second.override_range || !entry->second.stats.empty());
   });
 
   QuantPlan plan;
@@ -119,8 +123,8 @@ QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops, const Cal
   return plan;
 }
 
-std::vector<ValueId> values_to_calibrate(const Graph& graph, const OpRegistry& ops, const Target& target,
-                                         const Recipe& recipe) {
+std::vector<ValueId> values_to_calibrate(const Graph& graph, const OpRegistry& ops,
+                                         const Target& target, const Recipe& recipe) {
   const Facts facts = infer_facts(graph, ops);
   const PlanContext context{graph, ops, facts, target, recipe};
   refuse_quantized(context);
@@ -135,8 +139,8 @@ std::vector<ValueId> values_to_calibrate(const Graph& graph, const OpRegistry& o
   return values;
 }
 
-std::vector<std::string> tensors_to_calibrate(const Graph& graph, const OpRegistry& ops, const Target& target,
-                                              const Recipe& recipe) {
+std::vector<std::string> tensors_to_calibrate(const Graph& graph, const OpRegistry& ops,
+                                              const Target& target, const Recipe& recipe) {
   std::vector<std::string> names;
   for (const ValueId id : values_to_calibrate(graph, ops, target, recipe)) {
     names.push_back(graph.value(id).name);

@@ -16,8 +16,9 @@ namespace qtool {
 /// quantization_pipeline(). Errors (unsupported): the model is quantized already and the recipe
 /// does not allow it; (usage): a recipe's pattern matches nothing; (input): weights with NaN or
 /// infinity.
-QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops, const CalibrationTable& table,
-                            const Target& target, const Recipe& recipe = {});
+QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops,
+                            const CalibrationTable& table, const Target& target,
+                            const Recipe& recipe = {});
 
 /// The values whose statistics plan_quantization will look up, by id: all that a calibration has
 /// to observe. Errors: as above.

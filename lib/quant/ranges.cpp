@@ -20,7 +20,9 @@ size_t at(ValueId id) { return static_cast<size_t>(id); }
 /// Disjoint sets of values (Tarjan 1975), the lowest id standing for each.
 class Ties {
  public:
-  explicit Ties(size_t count) : parent_(count) { std::iota(parent_.begin(), parent_.end(), size_t{0}); }
+  explicit Ties(size_t count) : parent_(count) {
+    std::iota(parent_.begin(), parent_.end(), size_t{0});
+  }
   size_t root(ValueId id) {
     size_t i = at(id);
     while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
@@ -64,7 +66,8 @@ void tie_node(const PlanContext& context, const Selection& selection, NodeId id,
 
 bool is_copy(const PlanContext& context, const Selection& selection, ValueId id) {
   const NodeId producer = context.graph.value(id).producer;
-  return producer != NodeId::none && selection.moves[at(producer)] && !adds_elements(context, producer);
+  return producer != NodeId::none && selection.moves[at(producer)] &&
+         !adds_elements(context, producer);
 }
 
 std::map<size_t, Class> classes(const PlanContext& context, const Selection& selection) {
@@ -109,7 +112,8 @@ void include(std::optional<Range>& range, const Range& other) {
 /// The range of one class, with the words for its reason.
 class RangeOf {
  public:
-  RangeOf(const PlanContext& context, const CalibrationTable& table, std::vector<std::string>& notes)
+  RangeOf(const PlanContext& context, const CalibrationTable& table,
+          std::vector<std::string>& notes)
       : context_(context), table_(table), notes_(notes) {}
 
   std::pair<Range, std::string> operator()(const Class& group) {
@@ -118,12 +122,15 @@ class RangeOf {
     std::optional<Range> range = known_;
     std::string reason = known_ ? "known from the op" : "constants";
     if (merged_.elements > 0) {
-      include(range, select_range(merged_, context_.target.activation_type,
-                                  context_.target.activation_scheme, context_.recipe.activation_method));
+      include(range,
+              select_range(merged_, context_.target.activation_type,
+                           context_.target.activation_scheme, context_.recipe.activation_method));
       reason = to_string(context_.recipe.activation_method);
     }
-    for (const Constant& constant : group.constants) include(range, weight_ranges(*constant, std::nullopt)[0]);
-    QTOOL_CHECK(range.has_value(), "\"" + context_.graph.value(group.members[0]).name + "\" has a range");
+    for (const Constant& constant : group.constants)
+      include(range, weight_ranges(*constant, std::nullopt)[0]);
+    QTOOL_CHECK(range.has_value(),
+                "\"" + context_.graph.value(group.members[0]).name + "\" has a range");
     return {*range, reason};
   }
 
@@ -149,8 +156,9 @@ class RangeOf {
 
   void add(TensorStats stats, const std::string& name) {
     if (const uint64_t bad = stats.nans + stats.infinities; bad > 0) {
-      notes_.push_back(fmt::format("\"{}\" held {} elements that were NaN or infinite; its range leaves them out",
-                                   name, bad));
+      notes_.push_back(fmt::format(
+          "\"{}\" held {} elements that were NaN or infinite; its range leaves them out", name,
+          bad));
     }
     if (stats.range == Range{}) notes_.push_back("\"" + name + "\" was zero in all samples");
     stats.channel_axis.reset();
@@ -205,7 +213,8 @@ std::vector<ValueId> range_sources(const PlanContext& context, const Selection& 
   return sources;
 }
 
-std::map<ValueId, ValueParams> activation_params(const PlanContext& context, const Selection& selection,
+std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
+                                                 const Selection& selection,
                                                  const CalibrationTable& table,
                                                  std::vector<std::string>& notes) {
   std::map<ValueId, ValueParams> result;
@@ -214,8 +223,10 @@ std::map<ValueId, ValueParams> activation_params(const PlanContext& context, con
     QuantParams params = choose_params(std::array{range}, context.target.activation_type,
                                        context.target.activation_scheme);
     for (const Range& kept : group.kept) fit(params, range, kept);
-    std::string reason = fmt::format("[{}, {}] {}", shortest(range.low), shortest(range.high), method);
-    if (group.members.size() > 1) reason += fmt::format(", shared by {} tensors", group.members.size());
+    std::string reason =
+        fmt::format("[{}, {}] {}", shortest(range.low), shortest(range.high), method);
+    if (group.members.size() > 1)
+      reason += fmt::format(", shared by {} tensors", group.members.size());
     for (const ValueId id : group.members) result.emplace(id, ValueParams{params, reason});
   }
   return result;

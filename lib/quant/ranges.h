@@ -20,7 +20,8 @@ struct ValueParams {
 /// merged statistics, known ranges and constants. Where a Relu or Clip makes the value, the scale
 /// is lowered by the few units in the last place that keep the grid inside of what it lets
 /// through. Warnings go to `notes`.
-std::map<ValueId, ValueParams> activation_params(const PlanContext& context, const Selection& selection,
+std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
+                                                 const Selection& selection,
                                                  const CalibrationTable& table,
                                                  std::vector<std::string>& notes);
 

@@ -54,8 +54,9 @@ std::vector<std::string> matched(const Graph& graph, std::span<const std::string
     }
     if (any) continue;
     const std::string near = did_you_mean(pattern, candidates);
-    throw usage_error(std::string(flag) + " \"" + pattern + "\" matches no node",
-                      "It takes a node's name, an op type, or /a regular expression/ for names." + near);
+    throw usage_error(
+        std::string(flag) + " \"" + pattern + "\" matches no node",
+        "It takes a node's name, an op type, or /a regular expression/ for names." + near);
   }
   return by;
 }
@@ -67,7 +68,9 @@ std::vector<std::string> text_list(const Json& json, const char* key) {
 
 }  // namespace
 
-std::string to_string(WeightMethod method) { return method == WeightMethod::minmax ? "minmax" : "mse"; }
+std::string to_string(WeightMethod method) {
+  return method == WeightMethod::minmax ? "minmax" : "mse";
+}
 
 WeightMethod parse_weight_method(const std::string& text) {
   if (text == "minmax") return WeightMethod::minmax;
@@ -111,10 +114,12 @@ Recipe parse_recipe(const std::string& yaml) {
       } else if (key == "allow_quantized") {
         recipe.allow_quantized = member<bool>(json, key);
       } else {
-        const std::vector<std::string> keys{"activations", "allow_quantized", "exclude",
-                                            "bias_correction", "include", "per_channel", "weights"};
-        throw input_error("a recipe has no key \"" + key + '"',
-                          "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));
+        const std::vector<std::string> keys{"activations",     "allow_quantized", "exclude",
+                                            "bias_correction", "include",         "per_channel",
+                                            "weights"};
+        throw input_error(
+            "a recipe has no key \"" + key + '"',
+            "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));
       }
     } catch (const Error& error) {
       // A bad word is a usage error on the command line; in a file it is the file that is wrong.

@@ -22,11 +22,11 @@ struct Recipe {
   // The defaults gave the highest output SQNR on each of five CNNs (README.md).
   RangeMethod activation_method = MeanSquare{};
   WeightMethod weight_method = WeightMethod::mse;
-  std::vector<std::string> include;   ///< not empty: only these nodes are quantized
-  std::vector<std::string> exclude;   ///< these stay float; wins over include
-  bool per_tensor_weights = false;    ///< one scale a weight, though the target takes more
-  bool bias_correction = true;        ///< take the mean error that rounded weights make off biases
-  bool allow_quantized = false;       ///< take a model that has Q/DQ already, leaving those parts
+  std::vector<std::string> include;  ///< not empty: only these nodes are quantized
+  std::vector<std::string> exclude;  ///< these stay float; wins over include
+  bool per_tensor_weights = false;   ///< one scale a weight, though the target takes more
+  bool bias_correction = true;       ///< take the mean error that rounded weights make off biases
+  bool allow_quantized = false;      ///< take a model that has Q/DQ already, leaving those parts
 };
 
 /// A YAML file of the schema "qtool.recipe/1": activations, weights (minmax, mse), per_channel,

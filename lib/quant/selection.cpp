@@ -22,13 +22,9 @@ std::string quoted(const Graph& graph, ValueId id) { return '"' + graph.value(id
 class Selector {
  public:
   Selector(const PlanContext& context, const std::function<bool(ValueId)>& observed)
-      : context_(context),
-        graph_(context.graph),
-        observed_(observed),
-        order_(graph_.topological_order()),
-        known_(graph_.value_id_bound()),
-        movable_(graph_.node_id_bound()),
-        wanted_(graph_.value_id_bound()),
+      : context_(context), graph_(context.graph), observed_(observed),
+        order_(graph_.topological_order()), known_(graph_.value_id_bound()),
+        movable_(graph_.node_id_bound()), wanted_(graph_.value_id_bound()),
         wanted_always_(graph_.value_id_bound()) {
     chosen_.computes.resize(graph_.node_id_bound());
     chosen_.moves.resize(graph_.node_id_bound());
@@ -60,7 +56,8 @@ class Selector {
   std::string type_problem(ValueId id) const {
     if (is_float(id)) return {};
     const DType dtype = context_.facts[id].type.dtype;
-    if (dtype == DType::undefined) return "the element type of " + quoted(graph_, id) + " is not known";
+    if (dtype == DType::undefined)
+      return "the element type of " + quoted(graph_, id) + " is not known";
     return fmt::format("{} holds {}, not float", quoted(graph_, id), name(dtype));
   }
 
@@ -69,7 +66,8 @@ class Selector {
   bool can_move(NodeId id) const {
     const OpDef* def = context_.def(id);
     if (def == nullptr || def->quant.behaviour != Behaviour::move_data) return false;
-    if (std::ranges::find(context_.target.moves, graph_.node(id).op) == context_.target.moves.end()) {
+    if (std::ranges::find(context_.target.moves, graph_.node(id).op) ==
+        context_.target.moves.end()) {
       return false;
     }
     if (excluded_by_pattern(id)) return false;
@@ -82,7 +80,8 @@ class Selector {
       if (!is_float(operand.value)) return false;
     }
     return std::ranges::all_of(graph_.node(id).outputs, [&](ValueId output) {
-      return output == ValueId::none || (is_float(output) && (!adds_elements(context_, id) || observed_(output)));
+      return output == ValueId::none ||
+             (is_float(output) && (!adds_elements(context_, id) || observed_(output)));
     });
   }
 
@@ -98,14 +97,17 @@ class Selector {
       const bool fixed = def != nullptr && def->quant.fixed_output.has_value();
       movable_[at(id)] = can_move(id);
       for (const ValueId output : graph_.node(id).outputs) {
-        if (output != ValueId::none) known_[at(output)] = fixed || movable_[at(id)] || observed_(output);
+        if (output != ValueId::none)
+          known_[at(output)] = fixed || movable_[at(id)] || observed_(output);
       }
     }
   }
 
   std::string constant_problem(const Operand& operand) const {
     if (auto problem = type_problem(operand.value); !problem.empty()) return problem;
-    return operand.constant->size() > 0 ? "" : "its constant " + quoted(graph_, operand.value) + " is empty";
+    return operand.constant->size() > 0
+               ? ""
+               : "its constant " + quoted(graph_, operand.value) + " is empty";
   }
 
   std::string bias_problem(NodeId id, const Operand& bias, const std::vector<Operand>& all) const {
@@ -116,7 +118,8 @@ class Selector {
     const auto& rule = rule_of(context_.def(id)->quant, static_cast<size_t>(weight->slot));
     const int axis = rule.channel_axis == nullptr ? -1 : rule.channel_axis(context_.view(id));
     const bool fits = bias.constant->rank() == 1 &&
-                      (axis < 0 || bias.constant->size() == weight->constant->shape().at(static_cast<size_t>(axis)));
+                      (axis < 0 || bias.constant->size() ==
+                                       weight->constant->shape().at(static_cast<size_t>(axis)));
     return fits ? "" : "its bias is not one number per output channel";
   }
 
@@ -125,14 +128,16 @@ class Selector {
     const QuantRule& rule = context_.def(id)->quant;
     for (const Operand& operand : all) {
       std::string problem;
-      const bool weight_slot = rule_of(rule, static_cast<size_t>(operand.slot)).role == OperandRole::weight;
+      const bool weight_slot =
+          rule_of(rule, static_cast<size_t>(operand.slot)).role == OperandRole::weight;
       if (operand.role == OperandRole::bias) {
         problem = bias_problem(id, operand, all);
       } else if (operand.constant != nullptr) {
         problem = constant_problem(operand);
       } else if (weight_slot && !target.computed_weights) {
         problem = "its weights are computed at run time";
-      } else if (problem = type_problem(operand.value); problem.empty() && !known_[at(operand.value)]) {
+      } else if (problem = type_problem(operand.value);
+                 problem.empty() && !known_[at(operand.value)]) {
         problem = fmt::format("no data: {} was never observed", quoted(graph_, operand.value));
       }
       if (!problem.empty()) return problem;
@@ -143,7 +148,8 @@ class Selector {
   std::string problem(NodeId id) {
     const TargetOp* target = kernel(id);
     if (target == nullptr) {
-      return fmt::format("{} has no integer kernel for {}", context_.target.name, to_string(graph_.node(id).op));
+      return fmt::format("{} has no integer kernel for {}", context_.target.name,
+                         to_string(graph_.node(id).op));
     }
     if (!excluded_[at(id)].empty()) return excluded_[at(id)];
     if (graph_.node(id).outputs.empty() || graph_.node(id).outputs[0] == ValueId::none) {
@@ -153,9 +159,11 @@ class Selector {
     find_activation(id);
     const ValueId made = result(id);
     if (auto why = type_problem(made); !why.empty()) return why;
-    // Nobody wants an unknown result as codes, so it matters only to a node that gives nothing else.
+    // Nobody wants an unknown result as codes, so it matters only to a node that gives nothing
+    // else.
     const bool must_be_codes = target->when == Eagerness::always && !target->float_output;
-    if (must_be_codes && !known_[at(made)]) return fmt::format("no data: {} was never observed", quoted(graph_, made));
+    if (must_be_codes && !known_[at(made)])
+      return fmt::format("no data: {} was never observed", quoted(graph_, made));
     return {};
   }
 
@@ -224,7 +232,8 @@ class Selector {
     std::vector<bool> codes = wanted_always_;
     for (const NodeId id : order_) {
       const auto inputs = data_inputs(context_, id);
-      const auto missing = std::ranges::find_if(inputs, [&](ValueId input) { return !codes[at(input)]; });
+      const auto missing =
+          std::ranges::find_if(inputs, [&](ValueId input) { return !codes[at(input)]; });
       const bool fed = !inputs.empty() && missing == inputs.end();
       if (chosen_.computes[at(id)] && joins(id) && !fed) {
         drop(id, fmt::format("its input {} stays float", quoted(graph_, *missing)));
@@ -299,7 +308,8 @@ std::vector<Operand> operands(const PlanContext& context, NodeId id) {
 std::vector<ValueId> data_inputs(const PlanContext& context, NodeId id) {
   std::vector<ValueId> found;
   for (const Operand& operand : operands(context, id)) {
-    if (operand.role == OperandRole::activation && operand.constant == nullptr) found.push_back(operand.value);
+    if (operand.role == OperandRole::activation && operand.constant == nullptr)
+      found.push_back(operand.value);
   }
   return found;
 }

@@ -52,12 +52,12 @@ bool adds_elements(const PlanContext& context, NodeId id);
 /// them. It is the largest set with these properties, found by dropping nodes until none violates
 /// them: linear in the graph's size for each sweep, and sweeps are few.
 struct Selection {
-  std::vector<bool> computes;          ///< by node
-  std::vector<bool> moves;             ///< by node
-  std::vector<NodeId> activation;      ///< by computing node: the Relu or Clip behind it, or none
-  std::vector<bool> coded;             ///< by value: has parameters
-  std::vector<bool> whole;             ///< by value: all readers read the dequantized one
-  std::vector<std::string> reason;     ///< by node that could compute on codes: why it does not
+  std::vector<bool> computes;       ///< by node
+  std::vector<bool> moves;          ///< by node
+  std::vector<NodeId> activation;   ///< by computing node: the Relu or Clip behind it, or none
+  std::vector<bool> coded;          ///< by value: has parameters
+  std::vector<bool> whole;          ///< by value: all readers read the dequantized one
+  std::vector<std::string> reason;  ///< by node that could compute on codes: why it does not
 };
 
 Selection select_nodes(const PlanContext& context, const std::function<bool(ValueId)>& observed);

@@ -36,8 +36,9 @@ std::string tensors_text(const QuantPlan& plan) {
       constants.insert(placement.value);
     }
   }
-  return fmt::format("quantized for {}: {}, {}, {}\n", plan.target, plural(activations, "activation"),
-                     plural(constants.size(), "constant"), plural(plan.biases.size(), "bias"));
+  return fmt::format("quantized for {}: {}, {}, {}\n", plan.target,
+                     plural(activations, "activation"), plural(constants.size(), "constant"),
+                     plural(plan.biases.size(), "bias"));
 }
 
 std::string nodes_text(const QuantPlan& plan, const Graph& graph) {
@@ -63,15 +64,18 @@ std::string nodes_text(const QuantPlan& plan, const Graph& graph) {
 std::string skipped_text(const QuantPlan& plan, const Graph& graph) {
   std::vector<std::pair<std::string, std::vector<std::string>>> groups;
   for (const SkippedNode& skipped : plan.skipped) {
-    auto group = std::ranges::find(groups, skipped.reason, &std::pair<std::string, std::vector<std::string>>::first);
+    auto group = std::ranges::find(groups, skipped.reason,
+                                   &std::pair<std::string, std::vector<std::string>>::first);
     if (group == groups.end()) group = groups.insert(groups.end(), {skipped.reason, {}});
-    group->second.push_back(graph.node(skipped.node).op.type + " \"" + own_name(graph, skipped.node) + '"');
+    group->second.push_back(graph.node(skipped.node).op.type + " \"" +
+                            own_name(graph, skipped.node) + '"');
   }
   std::string text;
   for (auto& [reason, names] : groups) {
     const size_t more = names.size() > kNamesShown ? names.size() - kNamesShown : 0;
     names.resize(names.size() - more);
-    text += "  " + join(names, ", ") + (more > 0 ? fmt::format(" and {} more", more) : "") + ": " + reason + '\n';
+    text += "  " + join(names, ", ") + (more > 0 ? fmt::format(" and {} more", more) : "") + ": " +
+            reason + '\n';
   }
   return text.empty() ? text : "float although the op can be quantized:\n" + text;
 }

@@ -14,7 +14,8 @@ namespace {
 
 /// An object whose keys are all known.
 void check_keys(const Json& json, std::vector<std::string> keys) {
-  if (!json.is_object()) throw input_error("expected an object, found " + json.dump().substr(0, 60));
+  if (!json.is_object())
+    throw input_error("expected an object, found " + json.dump().substr(0, 60));
   for (const auto& [key, value] : json.items()) {
     if (std::ranges::find(keys, key) != keys.end()) continue;
     throw input_error("unknown key \"" + key + '"',
@@ -30,7 +31,8 @@ T member_or(const Json& json, const char* key, T otherwise) {
 /// "Conv" or "com.microsoft.Gelu".
 OpKey op_key(const std::string& text) {
   const size_t dot = text.rfind('.');
-  return dot == std::string::npos ? OpKey{"", text} : OpKey{text.substr(0, dot), text.substr(dot + 1)};
+  return dot == std::string::npos ? OpKey{"", text}
+                                  : OpKey{text.substr(0, dot), text.substr(dot + 1)};
 }
 
 TargetOp parse_op(const Json& json) {
@@ -53,24 +55,31 @@ TargetOp parse_op(const Json& json) {
 
 void parse_types(const Json& json, Target& target) {
   const Json activations = member<Json>(json, "activations");
-  within_frame([] { return "activations"; }, [&] {
-    check_keys(activations, {"type", "scheme"});
-    target.activation_type = parse_quant_type(member<std::string>(activations, "type"));
-    target.activation_scheme = parse_scheme(member<std::string>(activations, "scheme"));
-  });
+  within_frame(
+      [] { return "activations"; },
+      [&] {
+        check_keys(activations, {"type", "scheme"});
+        target.activation_type = parse_quant_type(member<std::string>(activations, "type"));
+        target.activation_scheme = parse_scheme(member<std::string>(activations, "scheme"));
+      });
   const Json weights = member<Json>(json, "weights");
-  within_frame([] { return "weights"; }, [&] {
-    check_keys(weights, {"type", "scheme", "per_channel"});
-    target.weight_type = parse_quant_type(member<std::string>(weights, "type"));
-    target.weight_scheme = parse_scheme(member<std::string>(weights, "scheme"));
-    target.per_channel = member_or(weights, "per_channel", true);
-    // A bias in 32 bits with the scale of the product has no zero point to take it off with.
-    if (target.weight_scheme == Scheme::asymmetric) throw input_error("weights must be symmetric");
-  });
+  within_frame([] { return "weights"; },
+               [&] {
+                 check_keys(weights, {"type", "scheme", "per_channel"});
+                 target.weight_type = parse_quant_type(member<std::string>(weights, "type"));
+                 target.weight_scheme = parse_scheme(member<std::string>(weights, "scheme"));
+                 target.per_channel = member_or(weights, "per_channel", true);
+                 // A bias in 32 bits with the scale of the product has no zero point to take it off
+                 // with.
+                 if (target.weight_scheme == Scheme::asymmetric)
+                   throw input_error("weights must be symmetric");
+               });
 }
 
 int64_t least_opset(const Target& target) {
-  const auto needs = [](const QuantType& type) { return type.storage() == DType::int8 || type.storage() == DType::uint8 ? 13 : 21; };
+  const auto needs = [](const QuantType& type) {
+    return type.storage() == DType::int8 || type.storage() == DType::uint8 ? 13 : 21;
+  };
   return std::max(needs(target.activation_type), needs(target.weight_type));
 }
 
@@ -83,8 +92,9 @@ QuantType parse_quant_type(const std::string& text) {
       if (to_string(type) == text) return type;
     }
   }
-  throw input_error("there is no quantized type \"" + text + '"',
-                    "It is u or s and 4, 8 or 16, such as u8; signed ones may be narrow: \"s8 narrow\".");
+  throw input_error(
+      "there is no quantized type \"" + text + '"',
+      "It is u or s and 4, 8 or 16, such as u8; signed ones may be narrow: \"s8 narrow\".");
 }
 
 std::string to_string(Scheme scheme) {
@@ -97,24 +107,27 @@ std::string to_string(Scheme scheme) {
 }
 
 Scheme parse_scheme(const std::string& text) {
-  for (const Scheme scheme : {Scheme::asymmetric, Scheme::symmetric, Scheme::symmetric_power_of_two}) {
+  for (const Scheme scheme :
+       {Scheme::asymmetric, Scheme::symmetric, Scheme::symmetric_power_of_two}) {
     if (to_string(scheme) == text) return scheme;
   }
-  throw input_error("there is no scheme \"" + text + '"', "It is asymmetric, symmetric or power-of-two.");
+  throw input_error("there is no scheme \"" + text + '"',
+                    "It is asymmetric, symmetric or power-of-two.");
 }
 
 Target parse_target(const std::string& yaml) {
   const Json json = parse_yaml(yaml);
   check_schema(json, "qtool.target/1");
-  check_keys(json, {"schema", "name", "description", "opset", "activations", "weights", "fixed_ranges",
-                    "remove_activations", "computes", "moves"});
+  check_keys(json, {"schema", "name", "description", "opset", "activations", "weights",
+                    "fixed_ranges", "remove_activations", "computes", "moves"});
   Target target;
   target.name = member<std::string>(json, "name");
   target.description = member_or<std::string>(json, "description", "");
   parse_types(json, target);
   target.opset = member_or<int64_t>(json, "opset", 13);
   if (target.opset < least_opset(target) || target.opset > 21) {
-    throw input_error(fmt::format("opset {}; with these types it is {} to 21", target.opset, least_opset(target)));
+    throw input_error(fmt::format("opset {}; with these types it is {} to 21", target.opset,
+                                  least_opset(target)));
   }
   target.fixed_ranges = member_or(json, "fixed_ranges", false);
   target.remove_activations = member_or(json, "remove_activations", true);
@@ -136,8 +149,9 @@ Target load_target(const std::string& name_or_path) {
   if (!std::filesystem::exists(name_or_path, ignored)) {
     std::vector<std::string> names;
     for (const auto& [name, text] : builtin_targets()) names.push_back(name);
-    throw usage_error("there is no target \"" + name_or_path + "\", and no file of that name",
-                      "The targets are " + join(names, ", ") + '.' + did_you_mean(name_or_path, names));
+    throw usage_error(
+        "there is no target \"" + name_or_path + "\", and no file of that name",
+        "The targets are " + join(names, ", ") + '.' + did_you_mean(name_or_path, names));
   }
   return within_frame([&] { return name_or_path; },
                       [&] { return parse_target(read_file(name_or_path, 1 << 20)); });

@@ -14,8 +14,8 @@ namespace qtool {
 
 /// When an op with integer kernels is quantized.
 enum class Eagerness {
-  always,             ///< it is worth quantizing its inputs for it
-  inputs_quantized,   ///< it joins in where all of its inputs are codes anyway
+  always,            ///< it is worth quantizing its inputs for it
+  inputs_quantized,  ///< it joins in where all of its inputs are codes anyway
 };
 
 /// What a runtime's integer kernel of one op wants.
@@ -31,16 +31,16 @@ struct TargetOp {
 struct Target {
   std::string name;
   std::string description;
-  int64_t opset = 13;                    ///< of ai.onnx, the least that emitted models import
+  int64_t opset = 13;  ///< of ai.onnx, the least that emitted models import
   QuantType activation_type{8, false, false};
   Scheme activation_scheme = Scheme::asymmetric;
   QuantType weight_type{8, true, false};
   Scheme weight_scheme = Scheme::symmetric;
-  bool per_channel = true;               ///< weights have a scale per output channel
-  bool fixed_ranges = false;             ///< Softmax and Sigmoid must have the range of their result
-  bool remove_activations = true;        ///< a Relu or Clip that the result's grid implies goes
-  std::map<OpKey, TargetOp> computes;    ///< ops with integer kernels
-  std::vector<OpKey> moves;              ///< ops that run on codes as they are
+  bool per_channel = true;             ///< weights have a scale per output channel
+  bool fixed_ranges = false;           ///< Softmax and Sigmoid must have the range of their result
+  bool remove_activations = true;      ///< a Relu or Clip that the result's grid implies goes
+  std::map<OpKey, TargetOp> computes;  ///< ops with integer kernels
+  std::vector<OpKey> moves;            ///< ops that run on codes as they are
 };
 
 /// By name of a compiled-in target, otherwise by path of a file. Errors (usage): neither, with

@@ -14,9 +14,11 @@ size_t count(const Graph& graph, std::string_view op) {
   return found;
 }
 
-TEST_CASE("real models: prepared and sound, outputs kept, batch norms behind convolutions folded", "[assets]") {
+TEST_CASE("real models: prepared and sound, outputs kept, batch norms behind convolutions folded",
+          "[assets]") {
   QTOOL_NEED_ASSETS();
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(QTOOL_ASSETS) / "models")) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(QTOOL_ASSETS) / "models")) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(".onnx") || name.starts_with("silero")) continue;
     INFO(name);

@@ -14,7 +14,8 @@ int fold(Graph& graph) {
   return rewrites;
 }
 
-void norm(Build& b, const std::string& from, const std::string& to, int64_t channels, uint64_t seed) {
+void norm(Build& b, const std::string& from, const std::string& to, int64_t channels,
+          uint64_t seed) {
   b.random(to + ".gamma", {channels}, seed);
   b.random(to + ".beta", {channels}, seed + 1);
   b.random(to + ".mean", {channels}, seed + 2);
@@ -131,12 +132,16 @@ TEST_CASE("what cannot be folded exactly stays") {
   b.output("y");
   const NodeId id = b.graph.value(*b.graph.find_value("y")).producer;
   switch (obstacle) {
-    case Obstacle::second_reader: b.node("Relu", {"c"}, {"z"}); b.output("z"); break;
+    case Obstacle::second_reader:
+      b.node("Relu", {"c"}, {"z"});
+      b.output("z");
+      break;
     case Obstacle::output: b.output("c"); break;
     case Obstacle::training: b.graph.attributes(id).set("training_mode", int64_t{1}); break;
     case Obstacle::computed_mean: b.graph.set_input(id, 3, *b.graph.find_value("fed")); break;
     case Obstacle::negative_variance:
-      b.graph.set_constant(*b.graph.find_value("y.var"), make_constant(Tensor::of<float>({2}, {1, -1})));
+      b.graph.set_constant(*b.graph.find_value("y.var"),
+                           make_constant(Tensor::of<float>({2}, {1, -1})));
       break;
   }
   CHECK(fold(b.graph) == 0);

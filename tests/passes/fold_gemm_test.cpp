@@ -34,9 +34,11 @@ TEST_CASE("alpha goes into the weights, beta into the bias") {
 }
 
 TEST_CASE("a bias becomes one number per column") {
-  const auto [shape, given, expected] = GENERATE(table<Shape, std::vector<float>, std::vector<float>>({
-      {Shape{}, {7}, {7, 7, 7}}, {Shape{1}, {7}, {7, 7, 7}}, {Shape{1, 1}, {7}, {7, 7, 7}},
-      {Shape{1, 3}, {1, 2, 3}, {1, 2, 3}}}));
+  const auto [shape, given, expected] = GENERATE(
+      table<Shape, std::vector<float>, std::vector<float>>({{Shape{}, {7}, {7, 7, 7}},
+                                                            {Shape{1}, {7}, {7, 7, 7}},
+                                                            {Shape{1, 1}, {7}, {7, 7, 7}},
+                                                            {Shape{1, 3}, {1, 2, 3}, {1, 2, 3}}}));
   Build b;
   b.input("x", {2, 2});
   b.random("w", {2, 3}, 1);
@@ -70,7 +72,8 @@ TEST_CASE("everything at once gives the same numbers") {
   const Graph before = b.graph;
   CHECK(fold(b.graph) == 1);
   CHECK_FALSE(b.graph.node(b.graph.nodes()[0]).attributes.has("transA"));
-  CHECK(test::relative_difference(test::run_graph(before, feeds).at("y"), test::run_graph(b.graph, feeds).at("y")) < 1e-6);
+  CHECK(test::relative_difference(test::run_graph(before, feeds).at("y"),
+                                  test::run_graph(b.graph, feeds).at("y")) < 1e-6);
 }
 
 TEST_CASE("shared weights are copied") {

@@ -45,8 +45,10 @@ struct Build {
     for (float& element : tensor.data<float>()) element = rng.normal();
     return constant(name, std::move(tensor));
   }
-  NodeId node(const std::string& op, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
-              std::initializer_list<std::pair<const char*, Attribute>> attributes = {}, std::string name = {}) {
+  NodeId node(const std::string& op, const std::vector<std::string>& inputs,
+              const std::vector<std::string>& outputs,
+              std::initializer_list<std::pair<const char*, Attribute>> attributes = {},
+              std::string name = {}) {
     Node made;
     made.name = name.empty() ? "node_" + outputs.at(0) : std::move(name);
     made.op = {"", op};

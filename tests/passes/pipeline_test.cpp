@@ -52,7 +52,8 @@ TEST_CASE("a pass that breaks the graph is named with the defect") {
 TEST_CASE("a debug option that names no pass is a usage error with the nearest") {
   Build b = simple();
   try {
-    run_pipeline(b.graph, preparation_pipeline(), {builtin_ops(), nullptr}, {.dump_after = "fold_batchnorm"});
+    run_pipeline(b.graph, preparation_pipeline(), {builtin_ops(), nullptr},
+                 {.dump_after = "fold_batchnorm"});
     FAIL("it must throw");
   } catch (const Error& error) {
     CHECK(error.kind() == Error::Kind::usage);
@@ -73,7 +74,8 @@ TEST_CASE("running the preparation twice changes nothing more") {
   Build b = simple();
   run_pipeline(b.graph, preparation_pipeline(), {builtin_ops(), nullptr});
   const std::string once = to_text(b.graph);
-  for (const PassCount& count : run_pipeline(b.graph, preparation_pipeline(), {builtin_ops(), nullptr})) {
+  for (const PassCount& count :
+       run_pipeline(b.graph, preparation_pipeline(), {builtin_ops(), nullptr})) {
     INFO(count.name);
     CHECK(count.rewrites == 0);
   }

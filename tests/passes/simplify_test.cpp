@@ -16,7 +16,9 @@ int run(const PassPtr& pass, Graph& graph) {
   return rewrites;
 }
 
-TensorAttribute tensor_attribute(Tensor tensor) { return {make_constant(std::move(tensor)), "", ""}; }
+TensorAttribute tensor_attribute(Tensor tensor) {
+  return {make_constant(std::move(tensor)), "", ""};
+}
 
 TEST_CASE("a Constant node becomes an initializer, whatever form its value has") {
   Build b;
@@ -64,7 +66,8 @@ TEST_CASE("an Identity in front of a graph output gives the name to the producer
   b.output("z");
   CHECK(run(eliminate_identity(), b.graph) == 1);
   CHECK_FALSE(b.graph.find_value("a").has_value());
-  CHECK(b.graph.node(b.graph.value(*b.graph.find_value("z")).producer).inputs[0] == *b.graph.find_value("y"));
+  CHECK(b.graph.node(b.graph.value(*b.graph.find_value("z")).producer).inputs[0] ==
+        *b.graph.find_value("y"));
 }
 
 TEST_CASE("identities that name an input, a constant or another output stay") {
@@ -109,7 +112,8 @@ TEST_CASE("what follows from constants and shapes is folded") {
   b.output("y");
   CHECK(run(fold_constants(), b.graph) == 1);
   CHECK(b.graph.node_count() == 1);
-  CHECK(to_floats(*b.graph.constant(*b.graph.find_value("wt"))) == std::vector<float>{1, 3, 5, 2, 4, 6});
+  CHECK(to_floats(*b.graph.constant(*b.graph.find_value("wt"))) ==
+        std::vector<float>{1, 3, 5, 2, 4, 6});
   CHECK_FALSE(b.graph.find_value("w").has_value());
 }
 

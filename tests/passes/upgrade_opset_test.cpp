@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers must agree wherever the op is known in both forms; forms alone are compared elsewhere.
+// The numbers must agree wherever the op is known in both forms; forms alone are compared
+// elsewhere.
 #include "passes/graphs.h"
 #include "passes/passes.h"
 
@@ -57,8 +58,10 @@ TEST_CASE("Clip: bounds become inputs, default ones disappear") {
 TEST_CASE("Slice and Pad: lists become inputs") {
   Build b(7);
   b.input("x", {4, 5});
-  b.node("Slice", {"x"}, {"s"}, {{"starts", std::vector<int64_t>{1}}, {"ends", std::vector<int64_t>{4}},
-                                 {"axes", std::vector<int64_t>{1}}});
+  b.node("Slice", {"x"}, {"s"},
+         {{"starts", std::vector<int64_t>{1}},
+          {"ends", std::vector<int64_t>{4}},
+          {"axes", std::vector<int64_t>{1}}});
   b.node("Pad", {"s"}, {"y"}, {{"pads", std::vector<int64_t>{1, 0, 0, 2}}, {"value", 1.5F}});
   b.output("y");
   check_same(b, {4, 5});
@@ -94,8 +97,9 @@ TEST_CASE("Softmax over single axes behind needs no detour") {
 TEST_CASE("forms whose ops qtool need not compute") {
   Build b(7);
   b.input("x", {1, 1, 2, 2});
-  const NodeId up = b.node("Upsample", {"x"}, {"u"}, {{"mode", std::string("nearest")},
-                                                      {"scales", std::vector<float>{1, 1, 2, 2}}});
+  const NodeId up =
+      b.node("Upsample", {"x"}, {"u"},
+             {{"mode", std::string("nearest")}, {"scales", std::vector<float>{1, 1, 2, 2}}});
   const NodeId top = b.node("TopK", {"u"}, {"v", "i"}, {{"k", int64_t{3}}});
   const NodeId sum = b.node("ReduceSum", {"v"}, {"r"}, {{"axes", std::vector<int64_t>{1, 2}}});
   const NodeId cut = b.node("Split", {"r"}, {"p", "q"}, {{"split", std::vector<int64_t>{1, 2}}});
@@ -156,7 +160,8 @@ TEST_CASE("what cannot be converted is refused by name") {
   crop.input("x", {2});
   crop.node("Crop", {"x"}, {"y"}, {}, "crop_it");
   crop.output("y");
-  CHECK(test::contains(message(crop), "\"crop_it\": Crop of opset 9 cannot be brought to opset 13"));
+  CHECK(
+      test::contains(message(crop), "\"crop_it\": Crop of opset 9 cannot be brought to opset 13"));
 
   Build inner(11);
   auto body = std::make_shared<Graph>();

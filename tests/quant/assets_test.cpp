@@ -28,7 +28,8 @@ QuantParams params_of(const Graph& graph, ValueId id) {
   const Tensor& zero_point = *graph.constant(node.inputs.at(2));
   QuantParams params;
   params.scale = to_floats(*graph.constant(node.inputs.at(1)));
-  for (const int64_t code : to_int64s(zero_point)) params.zero_point.push_back(static_cast<int32_t>(code));
+  for (const int64_t code : to_int64s(zero_point))
+    params.zero_point.push_back(static_cast<int32_t>(code));
   return params;
 }
 
@@ -52,7 +53,8 @@ void check_model(const std::filesystem::path& path) {
   for (const NodeId id : p.plan.quantized) {
     const Node& node = quantized.node(id);
     INFO(quantized.describe(id));
-    for (const ValueId input : node.inputs) CHECK((input == ValueId::none || is_code(quantized, input)));
+    for (const ValueId input : node.inputs)
+      CHECK((input == ValueId::none || is_code(quantized, input)));
   }
   for (const NodeId id : p.plan.moved) {
     const Node& node = quantized.node(id);
@@ -67,12 +69,14 @@ void check_model(const std::filesystem::path& path) {
   CHECK(to_text(to_json(again, graph)) == to_text(to_json(p.plan, graph)));
 }
 
-TEST_CASE("real models: every Conv and Gemm on codes, scales shared, graphs sound, plans read back", "[assets]") {
+TEST_CASE("real models: every Conv and Gemm on codes, scales shared, graphs sound, plans read back",
+          "[assets]") {
   QTOOL_NEED_ASSETS();
   const std::filesystem::path models = std::filesystem::path(QTOOL_ASSETS) / "models";
-  for (const char* name : {"resnet20_cifar10", "resnet56_cifar10", "mlperf_tiny_resnet8_cifar10",
-                           "mobilenetv2_1.0_224_imagenet", "squeezenet1.1_imagenet", "mlperf_tiny_kws_dscnn",
-                           "mlperf_tiny_ad_autoencoder", "ultraface_rfb320"}) {
+  for (const char* name :
+       {"resnet20_cifar10", "resnet56_cifar10", "mlperf_tiny_resnet8_cifar10",
+        "mobilenetv2_1.0_224_imagenet", "squeezenet1.1_imagenet", "mlperf_tiny_kws_dscnn",
+        "mlperf_tiny_ad_autoencoder", "ultraface_rfb320"}) {
     check_model(models / (std::string(name) + ".onnx"));
   }
 }

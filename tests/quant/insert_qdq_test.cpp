@@ -22,7 +22,8 @@ Build small() {
   b.graph.set_type(*b.graph.find_value("y"), TensorType(DType::float32, Shape{1, 1, 1, 2}));
   return b;
 }
-const CalibrationTable kTable = ranges({{"x", {0, 63.75F}}, {"y", {0, 31.875F}}});  // scales 1/4, 1/8
+const CalibrationTable kTable =
+    ranges({{"x", {0, 63.75F}}, {"y", {0, 31.875F}}});  // scales 1/4, 1/8
 
 TEST_CASE("the whole of a small graph") {
   Build b = small();
@@ -42,8 +43,10 @@ TEST_CASE("the whole of a small graph") {
         "  constant %b_quantized: int32[1] = [254]\n"
         "  constant %b_scale: float[] = [0.000984252]\n"
         "  %x_quantized = QuantizeLinear(%x, %x_scale, %x_zero_point) \"x_quantize\"\n"
-        "  %x_dequantized = DequantizeLinear(%x_quantized, %x_scale, %x_zero_point) \"x_dequantize\"\n"
-        "  %w_dequantized = DequantizeLinear(%w_quantized, %w_scale, %w_zero_point) {axis=0} \"w_dequantize\"\n"
+        "  %x_dequantized = DequantizeLinear(%x_quantized, %x_scale, %x_zero_point) "
+        "\"x_dequantize\"\n"
+        "  %w_dequantized = DequantizeLinear(%w_quantized, %w_scale, %w_zero_point) {axis=0} "
+        "\"w_dequantize\"\n"
         "  %b_dequantized = DequantizeLinear(%b_quantized, %b_scale) \"b_dequantize\"\n"
         "  %y_float = Conv(%x_dequantized, %w_dequantized, %b_dequantized) \"conv\"\n"
         "  %y_quantized = QuantizeLinear(%y_float, %y_scale, %y_zero_point) \"y_quantize\"\n"
@@ -118,7 +121,8 @@ TEST_CASE("an opset that is too old is refused") {
   Build b = small();
   const QuantPlan plan = Planned(b.graph, kTable).plan;
   b.graph.model.opsets[""] = 11;
-  CHECK(test::contains(test::message_of([&] { insert_qdq(b.graph, plan); }, Error::Kind::unsupported), "opset 11"));
+  CHECK(test::contains(
+      test::message_of([&] { insert_qdq(b.graph, plan); }, Error::Kind::unsupported), "opset 11"));
 }
 
 TEST_CASE("a convolution network: the quantized graph computes nearly the same") {
@@ -129,7 +133,8 @@ TEST_CASE("a convolution network: the quantized graph computes nearly the same")
   b.node("Conv", {"x", "w1", "b1"}, {"c1"});
   b.node("Relu", {"c1"}, {"r1"});
   b.random("w2", {8, 1, 3, 3}, 3);
-  b.node("Conv", {"r1", "w2"}, {"c2"}, {{"group", int64_t{8}}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+  b.node("Conv", {"r1", "w2"}, {"c2"},
+         {{"group", int64_t{8}}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
   b.node("Add", {"c2", "r1"}, {"s"});
   b.node("Relu", {"s"}, {"r2"});
   b.node("GlobalAveragePool", {"r2"}, {"g"});

@@ -94,23 +94,35 @@ TEST_CASE("what is wrong with a plan is said with its place") {
   CHECK(contains(broken([](Json& j) { j["schema"] = "qtool.plan/9"; }), "qtool.plan/1"));
   CHECK(contains(broken([](Json& j) { j["extra"] = 1; }), "unknown key \"extra\""));
   CHECK(contains(broken([](Json& j) { j.erase("placements"); }), "placements"));
-  CHECK(contains(broken([&](Json& j) { j["placements"][w]["tensor"] = "w3"; }), "no tensor \"w3\""));
+  CHECK(
+      contains(broken([&](Json& j) { j["placements"][w]["tensor"] = "w3"; }), "no tensor \"w3\""));
   CHECK(contains(broken([&](Json& j) { j["placements"][w]["tensor"] = "w3"; }), "Did you mean"));
   CHECK(contains(broken([](Json& j) { j["quantized"][0] = "konv"; }), "Did you mean \"conv\""));
-  CHECK(contains(broken([&](Json& j) { j["placements"][x]["scale"] = 0; }), "placements[" + std::to_string(x) + "]"));
+  CHECK(contains(broken([&](Json& j) { j["placements"][x]["scale"] = 0; }),
+                 "placements[" + std::to_string(x) + "]"));
   CHECK(contains(broken([&](Json& j) { j["placements"][x]["scale"] = "1"; }), "\"scale\""));
-  CHECK(contains(broken([&](Json& j) { j["placements"][x]["zero_point"] = 256; }), "zero point 256"));
-  CHECK(contains(broken([&](Json& j) { j["placements"][x]["uses"][0]["slot"] = 1; }), "does not read \"x\" in slot 1"));
+  CHECK(
+      contains(broken([&](Json& j) { j["placements"][x]["zero_point"] = 256; }), "zero point 256"));
+  CHECK(contains(broken([&](Json& j) { j["placements"][x]["uses"][0]["slot"] = 1; }),
+                 "does not read \"x\" in slot 1"));
   CHECK(contains(broken([&](Json& j) { j["placements"][x]["type"] = "u9"; }), "\"u9\""));
-  CHECK(contains(broken([&](Json& j) { j["placements"][x]["kind"] = "constant"; }), "not a float constant"));
-  CHECK(contains(broken([&](Json& j) { j["placements"][w]["kind"] = "activation"; }), "takes one scale"));
+  CHECK(contains(broken([&](Json& j) { j["placements"][x]["kind"] = "constant"; }),
+                 "not a float constant"));
+  CHECK(contains(broken([&](Json& j) { j["placements"][w]["kind"] = "activation"; }),
+                 "takes one scale"));
   CHECK(contains(broken([&](Json& j) { j["placements"][w]["axis"] = 1; }), "do not fit the shape"));
   CHECK(contains(broken([&](Json& j) { j["placements"][w]["axis"] = -1; }), "axis"));
-  CHECK(contains(broken([&](Json& j) { j["placements"][y]["uses"] = Json::array(); }), "all uses of \"y\""));
-  CHECK(contains(broken([&](Json& j) { j["placements"].push_back(j["placements"][x]); }), "named twice"));
-  CHECK(contains(broken([&](Json& j) { j["placements"][x]["output"] = true; }), "not a graph output"));
+  CHECK(contains(broken([&](Json& j) { j["placements"][y]["uses"] = Json::array(); }),
+                 "all uses of \"y\""));
+  CHECK(contains(broken([&](Json& j) { j["placements"].push_back(j["placements"][x]); }),
+                 "named twice"));
+  CHECK(contains(broken([&](Json& j) { j["placements"][x]["output"] = true; }),
+                 "not a graph output"));
   CHECK(contains(broken([](Json& j) { j["removed"][0]["node"] = "conv"; }), "cannot be removed"));
-  CHECK(contains(broken([](Json& j) { j["biases"][0]["scale"] = Json({1.0, 2.0}); }), "2 scales for 3 elements"));
+  CHECK(contains(broken([](Json& j) {
+                   j["biases"][0]["scale"] = Json({1.0, 2.0});
+                 }),
+                 "2 scales for 3 elements"));
 }
 
 }  // namespace

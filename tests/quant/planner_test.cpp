@@ -15,7 +15,8 @@ using test::ranges;
 
 using Strings = std::vector<std::string>;
 
-void conv(Build& b, const std::string& from, const std::string& to, int64_t in = 2, int64_t out = 2) {
+void conv(Build& b, const std::string& from, const std::string& to, int64_t in = 2,
+          int64_t out = 2) {
   b.random(to + ".w", {out, in, 1, 1}, std::hash<std::string>{}(to));
   b.random(to + ".b", {out}, 7);
   b.node("Conv", {from, to + ".w", to + ".b"}, {to}, {}, to);
@@ -55,7 +56,8 @@ TEST_CASE("a residual block runs on codes, its Relus are implied") {
 
 TEST_CASE("calibration observes what planning looks up, and nothing else") {
   Build b = residual();
-  CHECK(tensors_to_calibrate(b.graph, builtin_ops(), load_target("ort-cpu")) == Strings{"x", "r1", "c2", "r2", "y"});
+  CHECK(tensors_to_calibrate(b.graph, builtin_ops(), load_target("ort-cpu")) ==
+        Strings{"x", "r1", "c2", "r2", "y"});
 }
 
 TEST_CASE("an Add joins in only where codes come in and go out") {
@@ -103,7 +105,9 @@ TEST_CASE("MatMul leaves floats to float readers, Conv cannot") {
   CHECK_FALSE(p.has("n"));
 }
 
-TEST_CASE("a MatMul of two activations has two inputs on codes, a Conv with computed weights stays float") {
+TEST_CASE(
+    "a MatMul of two activations has two inputs on codes, a Conv with computed weights stays "
+    "float") {
   Build b;
   b.input("x", {2, 3, 3});
   b.node("MatMul", {"x", "x"}, {"m"}, {}, "m");
@@ -112,7 +116,9 @@ TEST_CASE("a MatMul of two activations has two inputs on codes, a Conv with comp
   b.input("i", {1, 1, 2, 2});
   b.node("Conv", {"i", "k"}, {"c"}, {}, "c");
   b.output("c");
-  const Planned p(b.graph, ranges({{"x", {-1, 1}}, {"m", {-9, 9}}, {"i", {0, 1}}, {"k", {0, 1}}, {"c", {0, 1}}}));
+  const Planned p(
+      b.graph,
+      ranges({{"x", {-1, 1}}, {"m", {-9, 9}}, {"i", {0, 1}}, {"k", {0, 1}}, {"c", {0, 1}}}));
   CHECK(p.quantized("m"));
   CHECK(p.placements("x")[0]->uses.size() == 2);
   CHECK(p.skipped("c") == "its weights are computed at run time");
@@ -216,7 +222,9 @@ TEST_CASE("a quantized model is refused unless the recipe takes it") {
   b.node("DequantizeLinear", {"q", "s"}, {"y"});
   b.output("y");
   const Target target = load_target("ort-cpu");
-  const auto plan = [&](const Recipe& recipe) { return plan_quantization(b.graph, builtin_ops(), {}, target, recipe); };
+  const auto plan = [&](const Recipe& recipe) {
+    return plan_quantization(b.graph, builtin_ops(), {}, target, recipe);
+  };
   CHECK(contains(message_of([&] { plan({}); }, Error::Kind::unsupported), "quantize_x"));
   Recipe recipe;
   recipe.allow_quantized = true;

@@ -30,7 +30,8 @@ inline CalibrationTable calibrated(const Graph& graph, const TensorMap& feeds) {
 
 inline CalibrationTable ranges(std::initializer_list<std::pair<const char*, Range>> entries) {
   CalibrationTable table;
-  for (const auto& [name, range] : entries) table.tensors.emplace(name, observed({range.low, range.high}));
+  for (const auto& [name, range] : entries)
+    table.tensors.emplace(name, observed({range.low, range.high}));
   return table;
 }
 
@@ -58,15 +59,17 @@ struct Planned {
     return found[0]->params;
   }
   const BiasPlacement& bias(const std::string& tensor) const {
-    const auto found = std::ranges::find_if(
-        plan.biases, [&](const BiasPlacement& bias) { return graph.value(bias.value).name == tensor; });
+    const auto found = std::ranges::find_if(plan.biases, [&](const BiasPlacement& bias) {
+      return graph.value(bias.value).name == tensor;
+    });
     REQUIRE(found != plan.biases.end());
     return *found;
   }
   bool quantized(const std::string& node) const { return names(plan.quantized).contains(node); }
   bool moved(const std::string& node) const { return names(plan.moved).contains(node); }
   bool removed(const std::string& node) const {
-    return std::ranges::any_of(plan.removed, [&](const RemovedNode& r) { return own_name(graph, r.node) == node; });
+    return std::ranges::any_of(
+        plan.removed, [&](const RemovedNode& r) { return own_name(graph, r.node) == node; });
   }
   std::string skipped(const std::string& node) const {
     for (const SkippedNode& skip : plan.skipped) {
@@ -75,7 +78,8 @@ struct Planned {
     return {};
   }
   bool noted(const std::string& part) const {
-    return std::ranges::any_of(plan.notes, [&](const std::string& note) { return contains(note, part); });
+    return std::ranges::any_of(plan.notes,
+                               [&](const std::string& note) { return contains(note, part); });
   }
 
  private:

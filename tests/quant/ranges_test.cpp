@@ -118,7 +118,8 @@ TEST_CASE("for every upper bound the fitted grid stays below it, by no more than
     b.output("y");
     const Planned p(b.graph, ranges({{"x", {0, 1}}, {"r", {0, high}}, {"y", {0, 1}}}));
     const float top = p.params("r").representable().high;
-    if (!p.removed("act") || top > high || top < high * 0.99999F) FAIL("bound " << high << " gives " << top);
+    if (!p.removed("act") || top > high || top < high * 0.99999F)
+      FAIL("bound " << high << " gives " << top);
   }
   SUCCEED();
 }

@@ -67,7 +67,8 @@ TEST_CASE("a regular expression that would take exponential time does not") {
   b.output("y");
   Recipe recipe;
   recipe.exclude = {"/(a|a)*(a|aa)+c/"};
-  CHECK(contains(message_of([&] { exclusions(b.graph, recipe); }, Error::Kind::usage), "matches no node"));
+  CHECK(contains(message_of([&] { exclusions(b.graph, recipe); }, Error::Kind::usage),
+                 "matches no node"));
 }
 
 TEST_CASE("a recipe file") {

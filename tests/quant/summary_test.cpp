@@ -26,7 +26,9 @@ TEST_CASE("the summary counts, and gives the reason of what stays float") {
   CHECK(contains(text, "Conv      2      -        -\n"));
   CHECK(contains(text, "Relu      -      -        1\n"));
   CHECK(contains(text, "Tanh      -      5        -\n"));
-  CHECK(contains(text, "  Tanh \"t1\", Tanh \"t2\", Tanh \"t3\" and 2 more: ort-cpu has no integer kernel for Tanh\n"));
+  CHECK(contains(text,
+                 "  Tanh \"t1\", Tanh \"t2\", Tanh \"t3\" and 2 more: ort-cpu has no integer "
+                 "kernel for Tanh\n"));
   CHECK(contains(text, "note: \"r\" was zero in all samples\n"));
 }
 

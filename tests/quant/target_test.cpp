@@ -61,25 +61,31 @@ TEST_CASE("what is wrong with a target is said with its key") {
     return message_of([&] { parse_target(yaml); }, Error::Kind::input);
   };
   CHECK(contains(broken("moves:", "moved:"), "\"moved\""));
-  CHECK(contains(broken("type: s8,", "type: s7,"), "activations: there is no quantized type \"s7\""));
-  CHECK(contains(broken("output: float", "output: double"), "computes: MatMul: \"output\" is \"double\""));
-  CHECK(contains(broken("when: inputs_quantized", "when: maybe"), "it is always or inputs_quantized"));
-  CHECK(contains(broken("narrow, scheme: symmetric", "narrow, scheme: asymmetric"), "weights must be symmetric"));
+  CHECK(
+      contains(broken("type: s8,", "type: s7,"), "activations: there is no quantized type \"s7\""));
+  CHECK(contains(broken("output: float", "output: double"),
+                 "computes: MatMul: \"output\" is \"double\""));
+  CHECK(contains(broken("when: inputs_quantized", "when: maybe"),
+                 "it is always or inputs_quantized"));
+  CHECK(contains(broken("narrow, scheme: symmetric", "narrow, scheme: asymmetric"),
+                 "weights must be symmetric"));
   CHECK(contains(broken("name: small", "name: small\nopset: 12"), "13 to 21"));
   CHECK(contains(broken("type: s8,", "type: s16,"), "21 to 21"));
   CHECK(contains(broken("target/1", "target/2"), "qtool.target/1"));
 }
 
 TEST_CASE("an unknown target name is a usage error that lists what there is") {
-  CHECK(contains(message_of([] { load_target("ort_cpu"); }, Error::Kind::usage), "Did you mean \"ort-cpu\""));
+  CHECK(contains(message_of([] { load_target("ort_cpu"); }, Error::Kind::usage),
+                 "Did you mean \"ort-cpu\""));
 }
 
 TEST_CASE("types and schemes read back as they were written") {
-  for (const QuantType type : {QuantType{8, false, false}, QuantType{8, true, true}, QuantType{4, true, false},
-                               QuantType{16, false, false}}) {
+  for (const QuantType type : {QuantType{8, false, false}, QuantType{8, true, true},
+                               QuantType{4, true, false}, QuantType{16, false, false}}) {
     CHECK(parse_quant_type(to_string(type)) == type);
   }
-  for (const Scheme scheme : {Scheme::asymmetric, Scheme::symmetric, Scheme::symmetric_power_of_two}) {
+  for (const Scheme scheme :
+       {Scheme::asymmetric, Scheme::symmetric, Scheme::symmetric_power_of_two}) {
     CHECK(parse_scheme(to_string(scheme)) == scheme);
   }
 }

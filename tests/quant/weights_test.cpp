@@ -24,18 +24,18 @@ Build conv3(std::initializer_list<float> weights, std::initializer_list<float> b
 const CalibrationTable kUnit = ranges({{"x", {0, 2.55F}}, {"y", {-1, 1}}});
 
 TEST_CASE("weights: a symmetric scale for each output channel") {
-  Build b = conv3({1.27F, -0.5F, -1.28F, 0.1F, 0.2F, 2.54F}, {0, 0, 0});
+  Build b = conv3({1.27F, -0.5F, -2.54F, 0.1F, 0.2F, 3.81F}, {0, 0, 0});
   const Planned p(b.graph, kUnit);
   const QuantParams& w = p.params("w");
   CHECK(w.axis == 0);
   CHECK(w.scale[0] == Approx(0.01));
-  CHECK(w.scale[1] == Approx(0.01));  // -128 is a code
-  CHECK(w.scale[2] == Approx(0.02));
+  CHECK(w.scale[1] == Approx(0.02));  // -128 is not used
+  CHECK(w.scale[2] == Approx(0.03));
   CHECK(w.zero_point == std::vector<int32_t>{0, 0, 0});
 }
 
 TEST_CASE("a bias has the product's scale, as floats multiply") {
-  Build b = conv3({1.27F, -0.5F, -1.28F, 0.1F, 0.2F, 2.54F}, {1, 2, 3});
+  Build b = conv3({1.27F, -0.5F, -2.54F, 0.1F, 0.2F, 3.81F}, {1, 2, 3});
   const Planned p(b.graph, kUnit);
   const auto& scale = p.bias("b").scale;
   REQUIRE(scale.size() == 3);
@@ -43,12 +43,12 @@ TEST_CASE("a bias has the product's scale, as floats multiply") {
 }
 
 TEST_CASE("one scale for all where the recipe asks") {
-  Build b = conv3({1.27F, -0.5F, -1.28F, 0.1F, 0.2F, 2.54F}, {1, 2, 3});
+  Build b = conv3({1.27F, -0.5F, -2.54F, 0.1F, 0.2F, 3.81F}, {1, 2, 3});
   Recipe recipe;
   recipe.per_tensor_weights = true;
   const Planned p(b.graph, kUnit, recipe);
   CHECK(p.params("w").per_tensor());
-  CHECK(p.params("w").scale[0] == Approx(0.02));
+  CHECK(p.params("w").scale[0] == Approx(0.03));
   CHECK(p.bias("b").scale.size() == 1);
 }
 
