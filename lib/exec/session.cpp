@@ -136,9 +136,11 @@ TensorView Session::output(size_t i) const {
 }
 
 Tensor Session::copy_of_output(size_t i) const {
-  const Buffer& buffer = program_->buffers[static_cast<size_t>(program_->outputs.at(i).buffer)];
+  const GraphOutput& result = program_->outputs.at(i);
+  const Buffer& buffer = program_->buffers[static_cast<size_t>(result.buffer)];
   if (buffer.kind == Buffer::Kind::dynamic) return buffer.dynamic.clone();
-  if (buffer.kind == Buffer::Kind::constant) return buffer.constant->clone();
+  // Strings have no bytes to borrow; the output may be the constant under another shape.
+  if (buffer.kind == Buffer::Kind::constant) return buffer.constant->clone().reshaped(result.shape);
   const TensorView view = output(i);
   return borrowed(view.dtype, view.shape, view.data).clone();
 }
