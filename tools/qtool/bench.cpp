@@ -33,9 +33,11 @@ std::string profile_table(std::span<const StepInfo> all, double runs) {
   for (const StepInfo& step : steps) {
     const double ms = step.total_ms / runs;
     const double speed = ms > 0 ? 2e-6 * static_cast<double>(step.macs) / ms : 0;
-    rows.push_back({fmt::format("{:.4f}", ms), fmt::format("{:.1f}", total > 0 ? 100 * step.total_ms / total : 0),
-                    step.macs > 0 ? fmt::format("{:.0f}", speed) : "-", step.op, step.name, step.kernel,
-                    step.types, step.shape, std::string(name(step.layout)), step.fallback});
+    rows.push_back({fmt::format("{:.4f}", ms),
+                    fmt::format("{:.1f}", total > 0 ? 100 * step.total_ms / total : 0),
+                    step.macs > 0 ? fmt::format("{:.0f}", speed) : "-", step.op, step.name,
+                    step.kernel, step.types, step.shape, std::string(name(step.layout)),
+                    step.fallback});
   }
   return text_table(rows);
 }
@@ -47,7 +49,8 @@ void print_profile(const LoadedModel& model, size_t batch, const BenchOptions& o
   std::vector<RunnerValue> inputs;
   const auto runner = options.runner.open(model, {}, log);
   const TensorMap feeds = timing_feeds(runner->inputs(), batch);
-  for (const auto& [input, tensor] : feeds) session_options.input_shapes.emplace(input, tensor.shape());
+  for (const auto& [input, tensor] : feeds)
+    session_options.input_shapes.emplace(input, tensor.shape());
   session_options.backend =
       options.runner.runner == "reference" ? Backend::reference : Backend::onednn;
   Session session(*graph, builtin_ops(), session_options);
@@ -56,7 +59,8 @@ void print_profile(const LoadedModel& model, size_t batch, const BenchOptions& o
   for (size_t i = 0; i < options.runs; ++i) session.run(feeds);
   std::vector<StepInfo> spent(session.steps().begin(), session.steps().end());
   for (size_t i = 0; i < spent.size(); ++i) spent[i].total_ms -= before[i].total_ms;
-  fmt::print("{}\nactivations and scratch: {}, {} MACs\n", profile_table(spent, static_cast<double>(options.runs)),
+  fmt::print("{}\nactivations and scratch: {}, {} MACs\n",
+             profile_table(spent, static_cast<double>(options.runs)),
              human_bytes(session.arena_bytes()), human_count(session.macs()));
 }
 
@@ -68,28 +72,33 @@ int bench(const BenchOptions& options, const Globals& globals) {
   }
   BenchRecord record;
   record.model = model.file;
-  within_frame([&] { return options.model; }, [&] {
-    const auto runner = options.runner.open(model, globals, log);
-    const size_t batch = batch_size(runner->inputs(), options.batch, 1);
-    const TensorMap feeds = timing_feeds(runner->inputs(), batch);
-    const std::vector<std::function<void()>> jobs{[&] { runner->run(feeds); }};
-    const auto times = time_interleaved(jobs, {options.warmup, options.runs, options.seconds});
-    record.conditions = {threads_used(), static_cast<int64_t>(batch), options.runner.runner, times[0].size()};
-    record.latency_ms = summarize_latency(times[0]);
-    record.throughput = throughput(batch, times[0]);
-    record.peak_rss_bytes = peak_rss_bytes();
-    if (options.profile && !globals.json) print_profile(model, batch, options, log);
-  });
+  within_frame(
+      [&] { return options.model; },
+      [&] {
+        const auto runner = options.runner.open(model, globals, log);
+        const size_t batch = batch_size(runner->inputs(), options.batch, 1);
+        const TensorMap feeds = timing_feeds(runner->inputs(), batch);
+        const std::vector<std::function<void()>> jobs{[&] { runner->run(feeds); }};
+        const auto times = time_interleaved(jobs, {options.warmup, options.runs, options.seconds});
+        record.conditions = {threads_used(), static_cast<int64_t>(batch), options.runner.runner,
+                             times[0].size()};
+        record.latency_ms = summarize_latency(times[0]);
+        record.throughput = throughput(batch, times[0]);
+        record.peak_rss_bytes = peak_rss_bytes();
+        if (options.profile && !globals.json) print_profile(model, batch, options, log);
+      });
   if (globals.json) {
     std::fputs(to_text(to_json(record)).c_str(), stdout);
     return 0;
   }
-  fmt::print("{}: median {:.3f} ms (p10 {:.3f}, p90 {:.3f}), {:.1f} samples/s, peak memory {}\n"
-             "  batch {}, {} thread{}, {} runs on random input, runner {}\n",
-             record.model.file, record.latency_ms.median, record.latency_ms.p10, record.latency_ms.p90,
-             record.throughput.value_or(0), record.peak_rss_bytes ? human_bytes(*record.peak_rss_bytes) : "unknown",
-             record.conditions.batch, record.conditions.threads, record.conditions.threads == 1 ? "" : "s",
-             record.conditions.runs, record.conditions.runner);
+  fmt::print(
+      "{}: median {:.3f} ms (p10 {:.3f}, p90 {:.3f}), {:.1f} samples/s, peak memory {}\n"
+      "  batch {}, {} thread{}, {} runs on random input, runner {}\n",
+      record.model.file, record.latency_ms.median, record.latency_ms.p10, record.latency_ms.p90,
+      record.throughput.value_or(0),
+      record.peak_rss_bytes ? human_bytes(*record.peak_rss_bytes) : "unknown",
+      record.conditions.batch, record.conditions.threads, record.conditions.threads == 1 ? "" : "s",
+      record.conditions.runs, record.conditions.runner);
   return 0;
 }
 
@@ -100,9 +109,13 @@ std::function<int()> declare_bench(CLI::App& app, const Globals& globals) {
   app.add_option("MODEL", options->model, "an ONNX model, float or quantized")->required();
   options->runner.declare(app);
   app.add_option("--batch", options->batch, "samples computed at once; default 1");
-  app.add_option("--runs", options->runs, "measured runs at least")->check(CLI::Range(1, 1000000))->capture_default_str();
+  app.add_option("--runs", options->runs, "measured runs at least")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
   app.add_option("--warmup", options->warmup, "runs before")->capture_default_str();
-  app.add_option("--seconds", options->seconds, "measure at least so long")->check(CLI::Range(0.0, 3600.0))->capture_default_str();
+  app.add_option("--seconds", options->seconds, "measure at least so long")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
   app.add_flag("--profile", options->profile, "time per step: kernel, layout, why nothing faster");
   app.footer("Example: qtool bench model.onnx --threads 1 --profile");
   return [options, &globals] { return bench(*options, globals); };

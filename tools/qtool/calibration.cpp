@@ -15,22 +15,34 @@ constexpr size_t kBatch = 2;
 void PlanOptions::declare_target(CLI::App& app) {
   std::vector<std::string> names;
   for (const auto& [name, text] : builtin_targets()) names.push_back(name);
-  app.add_option("--target", target, "the runtime to quantize for: " + join(names, ", ") + ", or a target file")
+  app.add_option("--target", target,
+                 "the runtime to quantize for: " + join(names, ", ") + ", or a target file")
+      ->type_name("NAME")
       ->capture_default_str();
 }
 
 void PlanOptions::declare(CLI::App& app) {
   declare_target(app);
-  app.add_option("--recipe", recipe_file, "a YAML file with what the flags below say; flags win");
+  app.add_option("--recipe", recipe_file, "a YAML file with what the flags below say; flags win")
+      ->type_name("FILE");
   app.add_option("--activations", activations,
-                 "how activation ranges follow from the statistics: minmax, mean-minmax, percentile[:P], mse (default)");
-  app.add_option("--weights", weights, "how weight ranges follow from the weights: minmax, mse (default)");
-  app.add_option("--include", include, "quantize only these: node names, op types, /regular expressions/");
-  app.add_option("--exclude", exclude, "leave these in float; wins over --include");
-  app.add_flag("--per-tensor", per_tensor, "one scale per weight tensor though the target takes one per channel");
+                 "how activation ranges follow from the statistics: minmax, mean-minmax, "
+                 "percentile[:P], mse (default)")
+      ->type_name("METHOD");
+  app.add_option("--weights", weights,
+                 "how weight ranges follow from the weights: minmax, mse (default)")
+      ->type_name("METHOD");
+  app.add_option("--include", include,
+                 "quantize only these: node names, op types, /regular expressions/")
+      ->type_name("PATTERN");
+  app.add_option("--exclude", exclude, "leave these in float; wins over --include")
+      ->type_name("PATTERN");
+  app.add_flag("--per-tensor", per_tensor,
+               "one scale per weight tensor though the target takes one per channel");
   app.add_flag("--no-bias-correction", no_bias_correction,
                "do not take the mean error of rounded weights off the biases");
-  app.add_flag("--allow-quantized", allow_quantized, "take a model that is partly quantized already");
+  app.add_flag("--allow-quantized", allow_quantized,
+               "take a model that is partly quantized already");
 }
 
 Recipe PlanOptions::recipe() const {
@@ -47,21 +59,26 @@ Recipe PlanOptions::recipe() const {
 
 Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log) {
   Graph graph = model.graph;
-  within_frame([&] { return model.path.string(); }, [&] {
-    run_pipeline(graph, quantization_pipeline(target.opset), {builtin_ops(), &log});
-  });
+  within_frame([&] { return model.path.string(); },
+               [&] {
+                 run_pipeline(graph, quantization_pipeline(target.opset), {builtin_ops(), &log});
+               });
   return graph;
 }
 
-CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data_options, const PlanOptions& plan,
-                                 NonFinite non_finite, const Globals& globals, Log& log) {
+CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data_options,
+                                 const PlanOptions& plan, NonFinite non_finite,
+                                 const Globals& globals, Log& log) {
   const Target target = load_target(plan.target);
   const Recipe recipe = plan.recipe();
   const Graph graph = quantizable_graph(model, target, log);
-  const std::vector<ValueId> tensors = values_to_calibrate(graph, builtin_ops(), target, recipe);
+  const std::vector<ValueId> tensors =
+      within_frame([&] { return model.path.string(); },
+                   [&] { return values_to_calibrate(graph, builtin_ops(), target, recipe); });
   if (tensors.empty()) {
-    throw unsupported_error(model.path.string() + ": target " + target.name + " quantizes nothing of this model",
-                            "qtool inspect shows what it consists of.");
+    throw unsupported_error(
+        model.path.string() + ": target " + target.name + " quantizes nothing of this model",
+        "qtool inspect shows what it consists of.");
   }
   const auto data = data_options.open();
   const std::vector<RunnerValue> inputs = declared_inputs(graph);
@@ -71,14 +88,19 @@ CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& da
   CalibrateOptions options;
   options.non_finite = non_finite;
   options.advance = [&](size_t samples) { progress.advance(samples); };
-  CalibrationTable table = within_frame([&] { return model.path.string(); }, [&] {
-    return calibrate(graph, builtin_ops(), tensors, [&]() -> std::optional<FeedBatch> {
-      auto next = loader.next();
-      if (!next) return std::nullopt;
-      TensorMap fed = feeds(*next, inputs);
-      return FeedBatch{std::move(fed), std::move(next->ids)};
-    }, options);
-  });
+  CalibrationTable table =
+      within_frame([&] { return model.path.string(); },
+                   [&] {
+                     return calibrate(
+                         graph, builtin_ops(), tensors,
+                         [&]() -> std::optional<FeedBatch> {
+                           auto next = loader.next();
+                           if (!next) return std::nullopt;
+                           TensorMap fed = feeds(*next, inputs);
+                           return FeedBatch{std::move(fed), std::move(next->ids)};
+                         },
+                         options);
+                   });
   table.model_sha256 = model.file.sha256;
   table.model_name = model.file.file;
   table.data = data.provenance;

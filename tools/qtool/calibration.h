@@ -28,7 +28,8 @@ struct PlanOptions {
 Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log);
 
 /// Runs the data through the model and gives the table, bound to the model's hash.
-CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data, const PlanOptions& plan,
-                                 NonFinite non_finite, const Globals& globals, Log& log);
+CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data,
+                                 const PlanOptions& plan, NonFinite non_finite,
+                                 const Globals& globals, Log& log);
 
 }  // namespace qtool

@@ -19,7 +19,9 @@ struct Globals {
   int threads = 0;  ///< 0: one per core
 
   LogLevel log_level() const;
-  Progress::Mode progress() const { return quiet ? Progress::Mode::silent : Progress::Mode::automatic; }
+  Progress::Mode progress() const {
+    return quiet ? Progress::Mode::silent : Progress::Mode::automatic;
+  }
 };
 
 /// A subcommand: declares its flags and gives what runs after they were parsed. The result of

@@ -30,16 +30,19 @@ int eval(const EvalOptions& options, const Globals& globals) {
   ClassificationMetrics metrics;
   {
     Progress progress("eval", "samples", data.order.size(), globals.progress());
-    within_frame([&] { return options.model; }, [&] {
-      for_each_batch(*runner, data, batch, progress, [&](const Batch& done, TensorMap& outputs) {
-        const Tensor* scores = class_scores(outputs, *runner);
-        if (scores == nullptr) {
-          throw unsupported_error("the model has no output of class scores [N,C]",
-                                  "qtool report compares the outputs of any model with a float one.");
-        }
-        metrics.add(*scores, done.labels, done.ids);
-      });
-    });
+    within_frame([&] { return options.model; },
+                 [&] {
+                   for_each_batch(
+                       *runner, data, batch, progress, [&](const Batch& done, TensorMap& outputs) {
+                         const Tensor* scores = class_scores(outputs, *runner);
+                         if (scores == nullptr) {
+                           throw unsupported_error(
+                               "the model has no output of class scores [N,C]",
+                               "qtool report compares the outputs of any model with a float one.");
+                         }
+                         metrics.add(*scores, done.labels, done.ids);
+                       });
+                 });
   }
   EvalRecord record;
   record.samples = metrics.samples();
@@ -54,8 +57,9 @@ int eval(const EvalOptions& options, const Globals& globals) {
   const auto percent = [](const std::optional<double>& share) {
     return share ? fmt::format("{:.2f} %", 100 * *share) : std::string("-");
   };
-  fmt::print("{}: top-1 {}, top-5 {} on {} samples of {} ({})\n", model.file.file, percent(record.metrics.top1),
-             percent(record.metrics.top5), record.samples, options.data.data, runner->description());
+  fmt::print("{}: top-1 {}, top-5 {} on {} samples of {} ({})\n", model.file.file,
+             percent(record.metrics.top1), percent(record.metrics.top5), record.samples,
+             options.data.data, runner->description());
   if (record.metrics.nan_samples > 0) {
     log.warn(fmt::format("{} samples have NaN scores", record.metrics.nan_samples));
   }

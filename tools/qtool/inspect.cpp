@@ -33,7 +33,8 @@ Standing standing(const Graph& graph, const Node& node) {
     case Behaviour::move_data: return {"follows its input", "moves elements unchanged"};
     case Behaviour::keep_float: break;
   }
-  if (def->quant.keeps != nullptr) return {"joins its producer", "an activation behind a quantized op"};
+  if (def->quant.keeps != nullptr)
+    return {"joins its producer", "an activation behind a quantized op"};
   return {"float", "no integer kernel for it"};
 }
 
@@ -43,7 +44,9 @@ struct OpRow {
   Standing standing;
 };
 
-Json type_json(const Value& value) { return {{"name", value.name}, {"type", to_string(value.type)}}; }
+Json type_json(const Value& value) {
+  return {{"name", value.name}, {"type", to_string(value.type)}};
+}
 
 struct Inspection {
   std::map<std::string, OpRow> ops;
@@ -75,50 +78,61 @@ Inspection inspect_graph(const Graph& graph) {
     row.standing = standing(graph, node);
     result.macs += macs;
     std::string type = "-";
-    if (!node.outputs.empty() && node.outputs[0] != ValueId::none) type = to_string(facts[node.outputs[0]].type);
-    result.layers.push_back({node.name.empty() ? graph.describe(id) : node.name, to_string(node.op), type,
-                             macs > 0 ? human_count(macs) : "-", row.standing.verdict});
+    if (!node.outputs.empty() && node.outputs[0] != ValueId::none)
+      type = to_string(facts[node.outputs[0]].type);
+    result.layers.push_back({node.name.empty() ? graph.describe(id) : node.name, to_string(node.op),
+                             type, macs > 0 ? human_count(macs) : "-", row.standing.verdict});
   }
   return result;
 }
 
 Json to_json(const LoadedModel& model, const Inspection& found, const ModelFacts& facts) {
-  Json json{{"schema", "qtool.inspect/1"},
-            {"model", {{"file", model.file.file}, {"sha256", model.file.sha256}, {"bytes", model.file.bytes}}},
-            {"ir_version", model.graph.model.ir_version},
-            {"opsets", model.graph.model.opsets},
-            {"nodes", model.graph.node_count()},
-            {"parameters", facts.parameters},
-            {"weight_bytes", facts.weight_bytes},
-            {"macs", found.macs},
-            {"inputs", Json::array()},
-            {"outputs", Json::array()},
-            {"ops", Json::object()}};
-  for (const ValueId id : model.graph.required_inputs()) json["inputs"].push_back(type_json(model.graph.value(id)));
-  for (const ValueId id : model.graph.outputs()) json["outputs"].push_back(type_json(model.graph.value(id)));
+  Json json{
+      {"schema", "qtool.inspect/1"},
+      {"model",
+       {{"file", model.file.file}, {"sha256", model.file.sha256}, {"bytes", model.file.bytes}}},
+      {"ir_version", model.graph.model.ir_version},
+      {"opsets", model.graph.model.opsets},
+      {"nodes", model.graph.node_count()},
+      {"parameters", facts.parameters},
+      {"weight_bytes", facts.weight_bytes},
+      {"macs", found.macs},
+      {"inputs", Json::array()},
+      {"outputs", Json::array()},
+      {"ops", Json::object()}};
+  for (const ValueId id : model.graph.required_inputs())
+    json["inputs"].push_back(type_json(model.graph.value(id)));
+  for (const ValueId id : model.graph.outputs())
+    json["outputs"].push_back(type_json(model.graph.value(id)));
   for (const auto& [op, row] : found.ops) {
-    json["ops"][op] = {{"count", row.count}, {"macs", row.macs}, {"quantization", row.standing.verdict},
+    json["ops"][op] = {{"count", row.count},
+                       {"macs", row.macs},
+                       {"quantization", row.standing.verdict},
                        {"reason", row.standing.reason}};
   }
   return json;
 }
 
-void print(const LoadedModel& model, const Inspection& found, const ModelFacts& facts, bool layers) {
+void print(const LoadedModel& model, const Inspection& found, const ModelFacts& facts,
+           bool layers) {
   const Graph& graph = model.graph;
   fmt::print("{}: {}, {} nodes, {} parameters, {} MACs at batch 1\n", model.file.file,
-             human_bytes(model.file.bytes), graph.node_count(), human_count(facts.parameters), human_count(found.macs));
+             human_bytes(model.file.bytes), graph.node_count(), human_count(facts.parameters),
+             human_count(found.macs));
   std::vector<std::string> opsets;
   for (const auto& [domain, version] : graph.model.opsets) {
     opsets.push_back((domain.empty() ? "ai.onnx" : domain) + " " + std::to_string(version));
   }
-  fmt::print("IR {}, opset {}\nsha256 {}\n\n", graph.model.ir_version, join(opsets, ", "), model.file.sha256);
+  fmt::print("IR {}, opset {}\nsha256 {}\n\n", graph.model.ir_version, join(opsets, ", "),
+             model.file.sha256);
   for (const ValueId id : graph.required_inputs()) {
     fmt::print("input   {}  {}\n", graph.value(id).name, to_string(graph.value(id).type));
   }
   for (const ValueId id : graph.outputs()) {
     fmt::print("output  {}  {}\n", graph.value(id).name, to_string(graph.value(id).type));
   }
-  for (const auto& [dtype, bytes] : facts.weight_bytes) fmt::print("weights {}  {}\n", dtype, human_bytes(bytes));
+  for (const auto& [dtype, bytes] : facts.weight_bytes)
+    fmt::print("weights {}  {}\n", dtype, human_bytes(bytes));
   std::vector<std::vector<std::string>> rows{{"op", "count", "MACs", "quantization", "why"}};
   for (const auto& [op, row] : found.ops) {
     rows.push_back({op, std::to_string(row.count), row.macs > 0 ? human_count(row.macs) : "-",

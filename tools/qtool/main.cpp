@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "command.h"
+#include "help.h"
 #include "support/error.h"
 #include "support/parallel.h"
 #include "support/text.h"
@@ -17,12 +18,15 @@ namespace qtool {
 namespace {
 
 constexpr std::array kCommands{
-    Command{"inspect", "what is in a model, what can be quantized, what not and why", declare_inspect},
-    Command{"calibrate", "run data through a model and record the ranges of its tensors", declare_calibrate},
+    Command{"inspect", "what is in a model, what can be quantized, what not and why",
+            declare_inspect},
+    Command{"calibrate", "run data through a model and record the ranges of its tensors",
+            declare_calibrate},
     Command{"ptq", "quantize a model after training", declare_ptq},
     Command{"eval", "accuracy of a model on labelled data", declare_eval},
     Command{"bench", "latency and memory of a model", declare_bench},
-    Command{"report", "size, latency and accuracy of models side by side; gates for CI", declare_report},
+    Command{"report", "size, latency and accuracy of models side by side; gates for CI",
+            declare_report},
 };
 
 /// libgomp reads its waiting policy before main. Its own default, spinning for long, costs a
@@ -49,10 +53,12 @@ void list_commands_on_a_wrong_one(int argc, char** argv) {
 int run(int argc, char** argv) {
   list_commands_on_a_wrong_one(argc, argv);
   CLI::App app("Quantizes trained ONNX models and proves the result.", "qtool");
+  style_help(app);
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
-  app.footer("qtool COMMAND --help explains a command. Exit codes: 0 ok, 1 bad input or unsupported,\n"
-             "2 usage, 3 a gate failed, 70 a bug in qtool.");
+  app.footer(
+      "qtool COMMAND --help explains a command. Exit codes: 0 ok, 1 bad input or unsupported,\n"
+      "2 usage, 3 a gate failed, 70 a bug in qtool.");
   Globals globals;
   std::function<int()> action;
   std::vector<std::function<int()>> actions;
@@ -60,6 +66,7 @@ int run(int argc, char** argv) {
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
     actions.push_back(command.declare(*sub, globals));
+    sub->group("Commands");
     sub->add_flag("--json", globals.json, "machine-readable result on stdout");
     sub->add_flag("-q,--quiet", globals.quiet, "no progress, no warnings");
     sub->add_flag("-v", globals.verbosity, "say more; twice: everything");
@@ -73,7 +80,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& failure) {
-    return app.exit(failure) == 0 ? 0 : 2;
+    if (failure.get_exit_code() == 0) return app.exit(failure);  // --help, --version
+    throw command_line_error(app, failure);
   }
   return action();
 }
@@ -103,7 +111,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "qtool: error: out of memory\n  Use a smaller batch.\n");
     return 1;
   } catch (const std::exception& failure) {
-    std::fprintf(stderr, "qtool: error: %s\n  This is a bug in qtool: please report it.\n", failure.what());
+    std::fprintf(stderr, "qtool: error: %s\n  This is a bug in qtool: please report it.\n",
+                 failure.what());
     return 70;
   }
 }

@@ -93,9 +93,11 @@ std::optional<std::string> output_of(const std::vector<std::string>& command) {
 
 }  // namespace
 
-std::optional<uint64_t> peak_rss_alone(const std::filesystem::path& model, size_t batch, int threads) {
-  const auto text = output_of({"qtool", "bench", model.string(), "--json", "-q", "--runs", "3", "--seconds", "0",
-                               "--batch", std::to_string(batch), "--threads", std::to_string(threads)});
+std::optional<uint64_t> peak_rss_alone(const std::filesystem::path& model, size_t batch,
+                                       int threads) {
+  const auto text =
+      output_of({"qtool", "bench", model.string(), "--json", "-q", "--runs", "3", "--seconds", "0",
+                 "--batch", std::to_string(batch), "--threads", std::to_string(threads)});
   if (!text) return std::nullopt;
   try {
     return member<uint64_t>(Json::parse(*text), "peak_rss_bytes");

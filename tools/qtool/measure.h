@@ -31,7 +31,8 @@ std::optional<uint64_t> peak_rss_bytes();
 
 /// Peak resident memory of a process that does nothing but load and run this model: a child
 /// `qtool bench`. Nothing where it failed.
-std::optional<uint64_t> peak_rss_alone(const std::filesystem::path& model, size_t batch, int threads);
+std::optional<uint64_t> peak_rss_alone(const std::filesystem::path& model, size_t batch,
+                                       int threads);
 
 /// "AMD EPYC ...", from the system.
 std::string cpu_name();

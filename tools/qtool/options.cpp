@@ -26,18 +26,24 @@ LoadedModel open_model(const fs::path& path) {
 std::shared_ptr<const Graph> prepared(const LoadedModel& model, Log& log) {
   auto graph = std::make_shared<Graph>(model.graph);
   within_frame([&] { return model.path.string(); },
-               [&] { run_pipeline(*graph, preparation_pipeline(), {builtin_ops(), &log}); });
+               [&] {
+                 run_pipeline(*graph, preparation_pipeline(), {builtin_ops(), &log});
+               });
   return graph;
 }
 
 void DataOptions::declare(CLI::App& app, bool required, const char* what) {
-  auto* option = app.add_option("--data", data, what);
+  auto* option = app.add_option("--data", data, what)->type_name("PATH");
   if (required) option->required();
-  std::string help = "how images become inputs: a YAML file, '{scale: 1/255, mean: .5, std: .5}', or one of";
+  std::string help =
+      "how images become inputs: a YAML file, '{scale: 1/255, mean: .5, std: .5}', or one of";
   for (const Preset& preset : presets()) help += "\n  " + preset.name + ": " + preset.summary;
   app.add_option("--preprocess", preprocess, help)->default_str("none");
-  app.add_option("--labels", labels, "the array of an .npz that holds the labels; CIFAR-100: fine or coarse");
-  app.add_option("--split", split, "which part of a folder with several: train, test, ...");
+  app.add_option("--labels", labels,
+                 "the array of an .npz that holds the labels; CIFAR-100: fine or coarse")
+      ->type_name("NAME");
+  app.add_option("--split", split, "which part of a folder with several: train, test, ...")
+      ->type_name("NAME");
   app.add_option("--samples", samples, "use only the first N samples");
   app.add_option("--batch", batch, "samples computed at once; changes no result");
 }
@@ -45,10 +51,12 @@ void DataOptions::declare(CLI::App& app, bool required, const char* what) {
 DataOptions::Opened DataOptions::open() const {
   if (samples == size_t{0}) throw usage_error("--samples 0 leaves nothing to work on");
   Opened opened;
-  opened.preprocessing = Preprocessing::parse(preprocess);
+  opened.preprocessing =
+      within_frame([] { return "--preprocess"; }, [&] { return Preprocessing::parse(preprocess); });
   opened.dataset = open_dataset({data, opened.preprocessing, labels, split});
   if (samples && *samples > opened.dataset->size()) {
-    throw usage_error(fmt::format("--samples {}: {} has only {}", *samples, data, opened.dataset->size()));
+    throw usage_error(
+        fmt::format("--samples {}: {} has only {}", *samples, data, opened.dataset->size()));
   }
   opened.order = in_order(opened.dataset->size(), samples);
   opened.provenance = opened.dataset->provenance();
@@ -57,15 +65,18 @@ DataOptions::Opened DataOptions::open() const {
 }
 
 void RunnerOptions::declare(CLI::App& app) {
-  app.add_option("--runner", runner,
-                 "what computes: onednn (qtool's executor), reference (its slow oracle), onnxruntime")
+  app.add_option(
+         "--runner", runner,
+         "what computes: onednn (qtool's executor), reference (its slow oracle), onnxruntime")
       ->check(CLI::IsMember({"onednn", "reference", "onnxruntime"}))
       ->default_str("onednn");
   app.add_option("--ort-library", ort_library,
-                 "ONNX Runtime's shared library; default: $QTOOL_ORT_LIBRARY, then the system's");
+                 "ONNX Runtime's shared library; default: $QTOOL_ORT_LIBRARY, then the system's")
+      ->type_name("FILE");
 }
 
-std::unique_ptr<Runner> RunnerOptions::open(const LoadedModel& model, const Globals&, Log& log) const {
+std::unique_ptr<Runner> RunnerOptions::open(const LoadedModel& model, const Globals&,
+                                            Log& log) const {
   if (runner == "onnxruntime") {
     const auto library = find_onnxruntime(ort_library);
     if (!library) {
@@ -84,15 +95,17 @@ std::unique_ptr<Runner> RunnerOptions::open(const LoadedModel& model, const Glob
   return open_session(prepared(model, log), builtin_ops(), Backend::onednn);
 }
 
-size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked, size_t otherwise) {
+size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked,
+                  size_t otherwise) {
   std::optional<size_t> fixed;
   for (const RunnerValue& input : inputs) {
     if (!input.dims.empty() && input.dims[0] > 0) fixed = static_cast<size_t>(input.dims[0]);
   }
   if (asked == size_t{0}) throw usage_error("--batch 0: a batch has at least one sample");
   if (asked && fixed && *asked != *fixed) {
-    throw usage_error(fmt::format("--batch {}: the model was exported for batches of {}", *asked, *fixed),
-                      "Leave --batch out, or export the model with an open batch dimension.");
+    throw usage_error(
+        fmt::format("--batch {}: the model was exported for batches of {}", *asked, *fixed),
+        "Leave --batch out, or export the model with an open batch dimension.");
   }
   return asked ? *asked : fixed.value_or(otherwise);
 }
@@ -131,16 +144,18 @@ TensorMap feeds(Batch& batch, std::span<const RunnerValue> inputs) {
     if (found == batch.inputs.end()) {
       std::vector<std::string> has;
       for (const auto& [key, tensor] : batch.inputs) has.push_back(described(key, tensor));
-      throw input_error("the data has nothing for the model's input " + described(input),
-                        "It has " + join(has, ", ") + ". Name the arrays of an .npz as the inputs are named.");
+      throw input_error(
+          "the data has nothing for the model's input " + described(input),
+          "It has " + join(has, ", ") + ". Name the arrays of an .npz as the inputs are named.");
     }
     Tensor& tensor = found->second;
     if (input.dtype == DType::float32 && tensor.dtype() == DType::uint8) {
       tensor = cast(tensor, DType::float32);
     }
     if (tensor.dtype() != input.dtype || !fits(tensor, input)) {
-      throw input_error("sample " + batch.ids.front() + ": the model's input is " + described(input) +
-                            ", a batch of the data is " + described(found->first, tensor),
+      throw input_error("sample " + batch.ids.front() + ": the model's input is " +
+                            described(input) + ", a batch of the data is " +
+                            described(found->first, tensor),
                         "Check --preprocess and --batch.");
     }
     result.emplace(input.name, std::move(tensor));
@@ -151,16 +166,22 @@ TensorMap feeds(Batch& batch, std::span<const RunnerValue> inputs) {
 
 int threads_used() { return thread_count(); }
 
-void check_output(const fs::path& output, const std::vector<fs::path>& inputs) {
+void check_output(const std::string& flag, const fs::path& output,
+                  const std::vector<fs::path>& inputs) {
   std::error_code ignored;
   for (const fs::path& input : inputs) {
     if (fs::equivalent(output, input, ignored)) {
-      throw usage_error("-o " + output.string() + " would overwrite an input", "Name another file.");
+      throw usage_error(flag + ' ' + output.string() + " would overwrite an input",
+                        "Name another file.");
     }
   }
+  if (fs::is_directory(output, ignored)) {
+    throw input_error(flag + ' ' + output.string() + " is a folder", "Name a file in it.");
+  }
   const fs::path folder = output.parent_path();
-  if (!folder.empty() && !fs::is_directory(folder)) {
-    throw input_error("cannot write " + output.string() + ": there is no folder " + folder.string());
+  if (!folder.empty() && !fs::is_directory(folder, ignored)) {
+    throw input_error(flag + ' ' + output.string() + ": there is no folder " + folder.string(),
+                      "Make it first.");
   }
 }
 

@@ -60,7 +60,8 @@ struct RunnerOptions {
 
 /// The batch size to use: what was asked, or what the model fixes, or `otherwise`. Errors (usage):
 /// asked for another than the model fixes.
-size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked, size_t otherwise);
+size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked,
+                  size_t otherwise);
 
 /// A batch as feeds for a model: names matched (a single array goes to a single input whatever its
 /// name), 8-bit pixels widened where the model wants floats. Errors (input): names, types or shapes
@@ -70,7 +71,9 @@ TensorMap feeds(Batch& batch, std::span<const RunnerValue> inputs);
 /// Every --threads 0 resolved.
 int threads_used();
 
-/// Refuses to write over an input. Errors (usage).
-void check_output(const std::filesystem::path& output, const std::vector<std::filesystem::path>& inputs);
+/// Refuses, before any work, an output that could not be written, or that would overwrite an input
+/// (usage). The flag is for the message.
+void check_output(const std::string& flag, const std::filesystem::path& output,
+                  const std::vector<std::filesystem::path>& inputs);
 
 }  // namespace qtool

@@ -23,24 +23,36 @@ struct PtqFlags {
 };
 
 void check(const PtqFlags& flags) {
-  const int sources = (flags.calibration.empty() ? 0 : 1) + (flags.data.given() ? 1 : 0) + (flags.from_plan.empty() ? 0 : 1);
+  const int sources = (flags.calibration.empty() ? 0 : 1) + (flags.data.given() ? 1 : 0) +
+                      (flags.from_plan.empty() ? 0 : 1);
   if (sources != 1) {
-    throw usage_error(sources == 0 ? "nothing to take ranges from" : "more than one source of ranges",
-                      "Give one of --calibration table.json, --data, --from-plan plan.json.");
+    throw usage_error(
+        sources == 0 ? "nothing to take ranges from" : "more than one source of ranges",
+        "Give one of --calibration table.json, --data, --from-plan plan.json.");
   }
-  if (flags.output.empty() && !flags.dry_run) throw usage_error("-o says where to write the model", "Or use --dry-run.");
-  if (!flags.output.empty()) check_output(flags.output, {flags.model, flags.calibration, flags.from_plan});
-  if (!flags.plan_file.empty()) check_output(flags.plan_file, {flags.model, flags.calibration});
+  if (flags.output.empty() && !flags.dry_run)
+    throw usage_error("-o says where to write the model", "Or use --dry-run.");
+  if (!flags.output.empty())
+    check_output("-o", flags.output, {flags.model, flags.calibration, flags.from_plan});
+  if (!flags.plan_file.empty())
+    check_output("--plan", flags.plan_file, {flags.model, flags.calibration});
+  if (!flags.plan_file.empty() && flags.plan_file == flags.output) {
+    throw usage_error("-o and --plan name the same file, " + flags.output, "They need one each.");
+  }
 }
 
-CalibrationTable table_for(const LoadedModel& model, const PtqFlags& flags, const Globals& globals, Log& log) {
-  if (flags.data.given()) return calibrate_model(model, flags.data, flags.plan, NonFinite::refuse, globals, log);
+CalibrationTable table_for(const LoadedModel& model, const PtqFlags& flags, const Globals& globals,
+                           Log& log) {
+  if (flags.data.given())
+    return calibrate_model(model, flags.data, flags.plan, NonFinite::refuse, globals, log);
   CalibrationTable table = read_table(flags.calibration);
   if (table.model_sha256 != model.file.sha256) {
-    throw input_error(fmt::format("{} was made for {} with the SHA-256 {}..., {} has {}...", flags.calibration,
-                                  table.model_name, table.model_sha256.substr(0, 12), flags.model,
-                                  model.file.sha256.substr(0, 12)),
-                      "Calibrate this model: qtool calibrate " + flags.model + " --data ... -o " + flags.calibration);
+    throw input_error(
+        fmt::format("{} was made for {} with the SHA-256 {}..., {} has {}...", flags.calibration,
+                    table.model_name, table.model_sha256.substr(0, 12), flags.model,
+                    model.file.sha256.substr(0, 12)),
+        "Calibrate this model: qtool calibrate " + flags.model + " --data ... -o " +
+            flags.calibration);
   }
   return table;
 }
@@ -64,12 +76,15 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
     plan = read_plan(flags.from_plan, graph);
   } else {
     const CalibrationTable table = table_for(model, flags, globals, log);
-    plan = within_frame([&] { return flags.model; }, [&] {
-      return plan_quantization(graph, builtin_ops(), table, target, flags.plan.recipe());
-    });
+    plan = within_frame([&] { return flags.model; },
+                        [&] {
+                          return plan_quantization(graph, builtin_ops(), table, target,
+                                                   flags.plan.recipe());
+                        });
   }
   if (plan.placements.empty()) {
-    throw unsupported_error(flags.model + ": nothing of it would be quantized\n" + summary(plan, graph));
+    throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +
+                            summary(plan, graph));
   }
   const std::string text = summary(plan, graph);
   if (!flags.plan_file.empty()) write_plan(flags.plan_file, plan, graph);
@@ -79,14 +94,22 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   for (const std::string& note : plan.notes) log.warn(note);
   if (!flags.dry_run) save_model(graph, flags.output);
   if (globals.json) {
-    std::fputs(to_text(Json{{"schema", "qtool.ptq/1"}, {"target", plan.target}, {"output", flags.output},
-                            {"bytes", bytes.size()}, {"float_bytes", model.file.bytes},
-                            {"quantized_nodes", plan.quantized.size()}, {"moved_nodes", plan.moved.size()},
-                            {"placements", plan.placements.size()}, {"skipped_nodes", plan.skipped.size()}}).c_str(), stdout);
+    std::fputs(to_text(Json{{"schema", "qtool.ptq/1"},
+                            {"target", plan.target},
+                            {"output", flags.output},
+                            {"bytes", bytes.size()},
+                            {"float_bytes", model.file.bytes},
+                            {"quantized_nodes", plan.quantized.size()},
+                            {"moved_nodes", plan.moved.size()},
+                            {"placements", plan.placements.size()},
+                            {"skipped_nodes", plan.skipped.size()}})
+                   .c_str(),
+               stdout);
     return 0;
   }
-  fmt::print("{}{}: {} -> {} ({:.2f} of the float file)\n", text, flags.dry_run ? "would write" : flags.output,
-             human_bytes(model.file.bytes), human_bytes(bytes.size()),
+  fmt::print("{}{}: {} -> {} ({:.2f} of the float file)\n", text,
+             flags.dry_run ? "would write" : flags.output, human_bytes(model.file.bytes),
+             human_bytes(bytes.size()),
              static_cast<double>(bytes.size()) / static_cast<double>(model.file.bytes));
   return 0;
 }
@@ -96,14 +119,18 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
 std::function<int()> declare_ptq(CLI::App& app, const Globals& globals) {
   auto flags = std::make_shared<PtqFlags>();
   app.add_option("MODEL", flags->model, "the float ONNX model")->required();
-  app.add_option("-o,--output", flags->output, "the quantized model to write");
-  app.add_option("--calibration", flags->calibration, "the table that qtool calibrate wrote");
+  app.add_option("-o,--output", flags->output, "the quantized model to write")->type_name("FILE");
+  app.add_option("--calibration", flags->calibration, "the table that qtool calibrate wrote")
+      ->type_name("FILE");
   flags->data.declare(app, false, "calibrate with these samples instead of a table");
   flags->plan.declare(app);
-  app.add_option("--plan", flags->plan_file, "also write every decision with its reason (JSON)");
-  app.add_option("--from-plan", flags->from_plan, "carry out such a file, edited or not");
+  app.add_option("--plan", flags->plan_file, "also write every decision with its reason (JSON)")
+      ->type_name("FILE");
+  app.add_option("--from-plan", flags->from_plan, "carry out such a file, edited or not")
+      ->type_name("FILE");
   app.add_flag("--dry-run", flags->dry_run, "say what would be done, write no model");
-  app.footer("Example: qtool ptq model.onnx --calibration table.json -o model.int8.onnx --plan plan.json");
+  app.footer(
+      "Example: qtool ptq model.onnx --calibration table.json -o model.int8.onnx --plan plan.json");
   return [flags, &globals] { return ptq(*flags, globals); };
 }
 

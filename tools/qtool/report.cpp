@@ -51,8 +51,8 @@ ReportedModel describe(const Subject& subject) {
 }
 
 /// Every batch goes through all models, so that no outputs have to be kept.
-void measure_outputs(std::vector<Subject>& subjects, const ReportFlags& flags, const Globals& globals,
-                     ReportRecord& record) {
+void measure_outputs(std::vector<Subject>& subjects, const ReportFlags& flags,
+                     const Globals& globals, ReportRecord& record) {
   const auto data = flags.data.open();
   const size_t batch = batch_size(subjects[0].runner->inputs(), flags.data.batch, kBatch);
   const bool labelled = data.dataset->labelled();
@@ -64,20 +64,23 @@ void measure_outputs(std::vector<Subject>& subjects, const ReportFlags& flags, c
     const TensorMap expected = subjects[0].runner->run(inputs);
     for (size_t i = 0; i < subjects.size(); ++i) {
       Subject& subject = subjects[i];
-      within_frame([&] { return subject.model.path.string(); }, [&] {
-        TensorMap own;
-        if (i > 0) own = subject.runner->run(inputs);
-        const TensorMap& outputs = i > 0 ? own : expected;
-        const Tensor* scores = class_scores(outputs, *subject.runner);
-        classes = classes && scores != nullptr;
-        if (labelled && classes) subject.accuracy.add(*scores, next->labels, next->ids);
-        if (i == 0) return;
-        for (const auto& [name, reference] : expected) {
-          const auto found = own.find(name);
-          if (found == own.end()) throw input_error("it has no output \"" + name + "\" as the float model has");
-          subject.fidelity[name].add(reference, found->second);
-        }
-      });
+      within_frame(
+          [&] { return subject.model.path.string(); },
+          [&] {
+            TensorMap own;
+            if (i > 0) own = subject.runner->run(inputs);
+            const TensorMap& outputs = i > 0 ? own : expected;
+            const Tensor* scores = class_scores(outputs, *subject.runner);
+            classes = classes && scores != nullptr;
+            if (labelled && classes) subject.accuracy.add(*scores, next->labels, next->ids);
+            if (i == 0) return;
+            for (const auto& [name, reference] : expected) {
+              const auto found = own.find(name);
+              if (found == own.end())
+                throw input_error("it has no output \"" + name + "\" as the float model has");
+              subject.fidelity[name].add(reference, found->second);
+            }
+          });
     }
     progress.advance(next->size);
   }
@@ -87,7 +90,8 @@ void measure_outputs(std::vector<Subject>& subjects, const ReportFlags& flags, c
   record.reference.metrics = subjects[0].accuracy.accuracy();
   for (size_t i = 1; i < subjects.size(); ++i) {
     record.candidates[i - 1].model.metrics = subjects[i].accuracy.accuracy();
-    record.candidates[i - 1].delta.outcome = compare_outcomes(subjects[0].accuracy, subjects[i].accuracy);
+    record.candidates[i - 1].delta.outcome =
+        compare_outcomes(subjects[0].accuracy, subjects[i].accuracy);
   }
 }
 
@@ -105,7 +109,8 @@ void measure_speed(std::vector<Subject>& subjects, const ReportFlags& flags, Rep
   std::vector<std::function<void()>> jobs;
   for (Subject& subject : subjects) jobs.emplace_back([&] { subject.runner->run(inputs); });
   const auto times = time_interleaved(jobs, {5, flags.runs, 0.5});
-  record.bench = BenchConditions{threads_used(), static_cast<int64_t>(batch), flags.runner.runner, times[0].size()};
+  record.bench = BenchConditions{threads_used(), static_cast<int64_t>(batch), flags.runner.runner,
+                                 times[0].size()};
   for (size_t i = 0; i < subjects.size(); ++i) {
     ReportedModel& model = i == 0 ? record.reference : record.candidates[i - 1].model;
     model.latency_ms = summarize_latency(times[i]);
@@ -127,7 +132,8 @@ std::vector<KeptFloat> kept_float(const Subject& subject, Log& log) {
   const Session session(*graph, builtin_ops(), options);
   for (const StepInfo& step : session.steps()) {
     if (step.macs == 0 || step.integer) continue;
-    result.push_back({step.name, step.op, step.fallback.empty() ? "no Q/DQ around it" : step.fallback});
+    result.push_back(
+        {step.name, step.op, step.fallback.empty() ? "no Q/DQ around it" : step.fallback});
   }
   return result;
 }
@@ -144,9 +150,10 @@ int report(const ReportFlags& flags, const Globals& globals) {
   Log log(globals.log_level());
   std::vector<std::string> paths{flags.reference};
   paths.insert(paths.end(), flags.candidates.begin(), flags.candidates.end());
-  for (const std::string& output : {flags.json_file, flags.markdown_file}) {
-    if (!output.empty()) check_output(output, {paths.begin(), paths.end()});
-  }
+  if (!flags.json_file.empty())
+    check_output("--json-file", flags.json_file, {paths.begin(), paths.end()});
+  if (!flags.markdown_file.empty())
+    check_output("--markdown", flags.markdown_file, {paths.begin(), paths.end()});
   std::vector<Subject> subjects;
   for (const std::string& path : paths) {
     Subject subject;
@@ -171,7 +178,8 @@ int report(const ReportFlags& flags, const Globals& globals) {
   record.provenance.versions = {{"qtool", version_text().substr(6, version_text().find('\n') - 6)},
                                 {"oneDNN", onednn::version() + " " + onednn::instruction_set()}};
   record.provenance.cpu = cpu_name();
-  record.provenance.options = {{"preprocess", flags.data.preprocess}, {"runner", flags.runner.runner}};
+  record.provenance.options = {{"preprocess", flags.data.preprocess},
+                               {"runner", flags.runner.runner}};
   if (!flags.json_file.empty()) write_json(flags.json_file, to_json(record));
   if (!flags.markdown_file.empty()) write_file(flags.markdown_file, markdown_report(record));
   std::fputs((globals.json ? to_text(to_json(record)) : terminal_report(record)).c_str(), stdout);
@@ -184,18 +192,30 @@ std::function<int()> declare_report(CLI::App& app, const Globals& globals) {
   auto flags = std::make_shared<ReportFlags>();
   app.add_option("FLOAT", flags->reference, "the float model")->required();
   app.add_option("MODEL", flags->candidates, "one or more quantized models")->required();
-  flags->data.declare(app, false, "samples to compare on; with labels: accuracy, without: outputs only");
+  flags->data.declare(app, false,
+                      "samples to compare on; with labels: accuracy, without: outputs only");
   flags->runner.declare(app);
-  std::string names = "a condition every candidate must meet, else exit code 3; repeatable. NAME OP NUMBER, such as 'top1_drop<=1.0'. Names:";
-  for (const GateName& gate : gate_names()) names += "\n  " + std::string(gate.name) + ": " + std::string(gate.meaning);
-  app.add_option("--gate", flags->gates, names);
-  app.add_option("--gates", flags->gate_file, "a file with one gate a line");
-  app.add_option("--json-file", flags->json_file, "also write the report as JSON");
-  app.add_option("--markdown", flags->markdown_file, "also write it as Markdown, for a pull request");
-  app.add_option("--bench-batch", flags->bench_batch, "batch size of the latency measurement")->capture_default_str();
-  app.add_option("--runs", flags->runs, "measured runs at least")->check(CLI::Range(1, 1000000))->capture_default_str();
+  std::string names =
+      "a condition every candidate must meet, else exit code 3; repeatable. NAME OP NUMBER, such "
+      "as 'top1_drop<=1.0'. Names:";
+  for (const GateName& gate : gate_names())
+    names += "\n  " + std::string(gate.name) + ": " + std::string(gate.meaning);
+  app.add_option("--gate", flags->gates, names)->type_name("CONDITION");
+  app.add_option("--gates", flags->gate_file, "a file with one gate a line")->type_name("FILE");
+  app.add_option("--json-file", flags->json_file, "also write the report as JSON")
+      ->type_name("FILE");
+  app.add_option("--markdown", flags->markdown_file,
+                 "also write it as Markdown, for a pull request")
+      ->type_name("FILE");
+  app.add_option("--bench-batch", flags->bench_batch, "batch size of the latency measurement")
+      ->capture_default_str();
+  app.add_option("--runs", flags->runs, "measured runs at least")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
   app.add_flag("--no-bench", flags->no_bench, "leave out latency and memory");
-  app.footer("Example: qtool report model.onnx model.int8.onnx --data test/ --preprocess imagenet --gate 'top1_drop<=1'");
+  app.footer(
+      "Example: qtool report model.onnx model.int8.onnx --data test/ --preprocess imagenet --gate "
+      "'top1_drop<=1'");
   return [flags, &globals] { return report(*flags, globals); };
 }
 
