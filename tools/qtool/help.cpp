@@ -11,16 +11,16 @@ namespace {
 
 /// What stands for a flag's value. CLI11 says "UINT:INT in [0 - 9]" and "TEXT:{a,b}".
 std::string value_word(const CLI::Option& option) {
-  std::string type = option.get_type_name();
-  const size_t colon = type.find(':');
-  if (colon != std::string::npos && type[colon + 1] == '{') {
-    std::string choices = type.substr(colon + 2, type.size() - colon - 3);
+  std::string word = option.get_type_name();
+  const size_t colon = word.find(':');
+  if (colon != std::string::npos && word[colon + 1] == '{') {
+    std::string choices = word.substr(colon + 2, word.size() - colon - 3);
     std::ranges::replace(choices, ',', '|');
     return choices;
   }
-  type.resize(std::min(colon, type.size()));
-  if (type == "UINT" || type == "INT" || type == "FLOAT") return "N";
-  return type == "TEXT" ? "VALUE" : type;
+  word.resize(std::min(colon, word.size()));
+  if (word == "UINT" || word == "INT" || word == "FLOAT") return "N";
+  return word == "TEXT" ? "VALUE" : word;
 }
 
 class HelpFormatter : public CLI::Formatter {
