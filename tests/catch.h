@@ -41,12 +41,12 @@ class TemporaryFolder {
 
 /// Ends the test case with a visible line where something that it needs is absent. Catch2 2 has no
 /// SKIP, so that this is said on stdout and asserted as a success.
-#define QTOOL_SKIP(reason)                                   \
-  do {                                                       \
-    std::cout << "SKIPPED: " << (reason) << std::endl;       \
-    SUCCEED(reason);                                         \
-    return;                                                  \
+#define QTOOL_SKIP(reason)                             \
+  do {                                                 \
+    std::cout << "SKIPPED: " << (reason) << std::endl; \
+    SUCCEED(reason);                                   \
+    return;                                            \
   } while (false)
 
-#define QTOOL_NEED_ASSETS()                                                          \
+#define QTOOL_NEED_ASSETS() \
   if (!std::filesystem::exists(QTOOL_ASSETS)) QTOOL_SKIP("no assets at " QTOOL_ASSETS)

@@ -83,7 +83,8 @@ class Collector {
       Shape shape = tensor.shape();
       shape.at(0) = 1;
       Tensor part(tensor.dtype(), shape);
-      std::memcpy(part.raw(), tensor.raw() + static_cast<size_t>(index) * part.bytes(), part.bytes());
+      std::memcpy(part.raw(), tensor.raw() + static_cast<size_t>(index) * part.bytes(),
+                  part.bytes());
       one.inputs.emplace(name, std::move(part));
     }
     return one;
@@ -94,7 +95,8 @@ class Collector {
       if (known == shapes) return session;
     }
     if (sessions_.size() == 2) sessions_.pop_front();
-    sessions_.emplace_back(shapes, Session(graph_, ops_, {.input_shapes = shapes, .taps = tensors_}));
+    sessions_.emplace_back(shapes,
+                           Session(graph_, ops_, {.input_shapes = shapes, .taps = tensors_}));
     return sessions_.back().second;
   }
 
@@ -110,20 +112,24 @@ class Collector {
     const uint64_t before = observer.samples_seen();
     if (before == 0 && image) observer = Observer(1);
     const int64_t shards = std::min<int64_t>(batch_size, thread_count());
-    std::vector<Observer> parts(static_cast<size_t>(shards), Observer(observer.stats().channel_axis));
+    std::vector<Observer> parts(static_cast<size_t>(shards),
+                                Observer(observer.stats().channel_axis));
     parallel_for(shards, 1, [&](int64_t begin, int64_t end) {
       for (int64_t shard = begin; shard < end; ++shard) {
         for (int64_t s = batch_size * shard / shards; s < batch_size * (shard + 1) / shards; ++s) {
           parts[static_cast<size_t>(shard)].observe_sample(
-              static_cast<const float*>(value.data) + s * sample, form.outer, form.channels, form.inner);
+              static_cast<const float*>(value.data) + s * sample, form.outer, form.channels,
+              form.inner);
         }
       }
     });
     for (const Observer& part : parts) observer.merge(part);
     if (options_.non_finite == NonFinite::refuse && observer.first_non_finite()) {
-      throw input_error("the tensor \"" + graph_.value(value.id).name + "\" has a NaN or an infinity for the sample " +
-                            batch.ids.at(*observer.first_non_finite() - before),
-                        "Check the data and --preprocess; --nonfinite ignore counts such elements and goes on.");
+      throw input_error(
+          "the tensor \"" + graph_.value(value.id).name +
+              "\" has a NaN or an infinity for the sample " +
+              batch.ids.at(*observer.first_non_finite() - before),
+          "Check the data and --preprocess; --nonfinite ignore counts such elements and goes on.");
     }
   }
 
@@ -139,8 +145,9 @@ class Collector {
 
 }  // namespace
 
-CalibrationTable calibrate(const Graph& graph, const OpRegistry& ops, std::span<const ValueId> tensors,
-                           const FeedSource& source, const CalibrateOptions& options) {
+CalibrationTable calibrate(const Graph& graph, const OpRegistry& ops,
+                           std::span<const ValueId> tensors, const FeedSource& source,
+                           const CalibrateOptions& options) {
   Collector collector(graph, ops, tensors, options);
   while (auto batch = source()) {
     collector.add(*batch);

@@ -36,7 +36,8 @@ struct CalibrateOptions {
 /// threads changes a bit of them; where some tensor has no batch dimension in front, the samples
 /// run one by one. Fills `tensors` and `samples` of the table. Errors (input): a non-finite element
 /// (names tensor and sample), no samples; what the session throws.
-CalibrationTable calibrate(const Graph& graph, const OpRegistry& ops, std::span<const ValueId> tensors,
-                           const FeedSource& source, const CalibrateOptions& options = {});
+CalibrationTable calibrate(const Graph& graph, const OpRegistry& ops,
+                           std::span<const ValueId> tensors, const FeedSource& source,
+                           const CalibrateOptions& options = {});
 
 }  // namespace qtool

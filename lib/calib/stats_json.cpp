@@ -147,11 +147,12 @@ void read_channels(const Json& json, TensorStats& stats) {
   }
   const auto sums = member<std::string>(json, "sums");
   if (!sums.empty()) {
-    for (const std::string& text : split(sums, ' ')) stats.channel_sums.push_back(ExactSum::from_text(text));
+    for (const std::string& text : split(sums, ' '))
+      stats.channel_sums.push_back(ExactSum::from_text(text));
   }
   if (stats.channel_sums.size() != lows.size()) {
-    throw input_error(fmt::format("\"sums\" has {} channels, \"low\" has {}", stats.channel_sums.size(),
-                                  lows.size()));
+    throw input_error(fmt::format("\"sums\" has {} channels, \"low\" has {}",
+                                  stats.channel_sums.size(), lows.size()));
   }
 }
 

@@ -70,17 +70,17 @@ class Compiler {
     }
   }
 
-  /// channels_last for values that end up, through ops that keep what they get, in one that wants it.
+  /// channels_last for values that end up, through ops that keep what they get, in one that wants
+  /// it.
   void find_wanted_layouts() {
     wanted_.assign(graph_.value_id_bound(), Layout::plain);
     for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
       const OpDef& op = def(*it);
       const Node& node = graph_.node(*it);
-      const bool wants =
-          op.taste == LayoutTaste::channels_last ||
-          (op.taste == LayoutTaste::any && !node.outputs.empty() &&
-           node.outputs[0] != ValueId::none &&
-           wanted_[static_cast<size_t>(node.outputs[0])] == Layout::channels_last);
+      const bool wants = op.taste == LayoutTaste::channels_last ||
+                         (op.taste == LayoutTaste::any && !node.outputs.empty() &&
+                          node.outputs[0] != ValueId::none &&
+                          wanted_[static_cast<size_t>(node.outputs[0])] == Layout::channels_last);
       if (!wants) continue;
       for (const ValueId input : node.inputs) {
         if (input != ValueId::none) wanted_[static_cast<size_t>(input)] = Layout::channels_last;
@@ -99,7 +99,8 @@ class Compiler {
                           "Give a batch size, or data that has them.");
       }
       if (bits(type.dtype) == 0) {
-        throw unsupported_error("the input \"" + name + "\" is " + to_string(type) + ": qtool feeds numbers only");
+        throw unsupported_error("the input \"" + name + "\" is " + to_string(type) +
+                                ": qtool feeds numbers only");
       }
       Buffer buffer;
       buffer.kind = Buffer::Kind::feed;
@@ -133,7 +134,8 @@ class Compiler {
     }
   }
 
-  /// Not needed, known before the run, or a DequantizeLinear (which is added when somebody reads it).
+  /// Not needed, known before the run, or a DequantizeLinear (which is added when somebody reads
+  /// it).
   bool skipped(NodeId id) const {
     if (!needed_[static_cast<size_t>(id)]) return true;
     if (def(id).qdq == QdqRole::dequantize && !kept_by_tap(id)) return true;
@@ -155,19 +157,22 @@ class Compiler {
   size_t add_longest_group(const Chain& chain, size_t begin) {
     const NodeId anchor = chain.members[begin];
     const std::string name = graph_.describe(anchor);
-    return within_frame([&] { return name; }, [&]() -> size_t {
-      std::string refusal;
-      const OpDef& op = def(anchor);
-      if (options_.backend == Backend::onednn && op.lower != nullptr && concrete(anchor)) {
-        for (const Attempt& attempt : attempts(chain, begin)) {
-          if (try_group(chain, begin, attempt, refusal)) return attempt.length;
-        }
-      } else if (options_.backend == Backend::onednn) {
-        refusal = op.lower == nullptr ? "no kernel but the reference" : "shapes known only at run time";
-      }
-      add_reference_step(anchor, refusal);
-      return 1;
-    });
+    return within_frame(
+        [&] { return name; },
+        [&]() -> size_t {
+          std::string refusal;
+          const OpDef& op = def(anchor);
+          if (options_.backend == Backend::onednn && op.lower != nullptr && concrete(anchor)) {
+            for (const Attempt& attempt : attempts(chain, begin)) {
+              if (try_group(chain, begin, attempt, refusal)) return attempt.length;
+            }
+          } else if (options_.backend == Backend::onednn) {
+            refusal = op.lower == nullptr ? "no kernel but the reference"
+                                          : "shapes known only at run time";
+          }
+          add_reference_step(anchor, refusal);
+          return 1;
+        });
   }
 
   bool concrete(NodeId id) const {
@@ -199,7 +204,7 @@ class Compiler {
   // ---- one attempt ----------------------------------------------------------------------------
 
   struct Operands {
-    std::vector<ValueId> values;                      ///< kernel order: slots, then residuals
+    std::vector<ValueId> values;  ///< kernel order: slots, then residuals
     std::vector<std::optional<QuantParams>> params;
   };
 
@@ -209,7 +214,8 @@ class Compiler {
     const NodeView node = view_of(anchor);
     LowerContext context{node, {}, {}, {}};
     Operands operands;
-    for (const ValueId input : graph_.node(anchor).inputs) add_operand(operands, input, attempt.codes);
+    for (const ValueId input : graph_.node(anchor).inputs)
+      add_operand(operands, input, attempt.codes);
     std::optional<QuantParams> result_params;
     std::vector<PostOp> posts;
     for (size_t i = begin + 1; i < begin + attempt.length; ++i) {
@@ -319,7 +325,8 @@ class Compiler {
     const NodeId last = chain.members[begin + attempt.length - 1];
     Step step;
     for (size_t i = 0; i < operands.values.size(); ++i) {
-      const bool packed = std::ranges::find(lowering.packed, static_cast<int>(i)) != lowering.packed.end();
+      const bool packed =
+          std::ranges::find(lowering.packed, static_cast<int>(i)) != lowering.packed.end();
       const ValueId value = operands.values[i];
       if (packed || value == ValueId::none) {
         step.inputs.push_back(-1);
@@ -426,7 +433,8 @@ class Compiler {
       }
     }
     for (const Stored& stored : stored_of(value)) {
-      if (stored.layout == layout || (shape && same_order(*shape, stored.layout, layout))) return stored;
+      if (stored.layout == layout || (shape && same_order(*shape, stored.layout, layout)))
+        return stored;
     }
     return convert(value, *shape, layout);
   }
@@ -436,7 +444,8 @@ class Compiler {
     const DType dtype = facts_[value].type.dtype;
     Step step;
     step.inputs = {from.buffer};
-    step.kernel = make_layout_conversion(shape, static_cast<size_t>(bits(dtype) / 8), from.layout, layout);
+    step.kernel =
+        make_layout_conversion(shape, static_cast<size_t>(bits(dtype) / 8), from.layout, layout);
     step.outputs = {add_result(value, layout)};
     step.info.name = graph_.value(value).name;
     step.info.op = "(layout)";
@@ -469,7 +478,8 @@ class Compiler {
   void add_tap(ValueId value, std::vector<TapPoint>& taps) {
     if (!kept_.contains(value)) return;
     const auto shape = facts_[value].type.concrete_shape();
-    taps.push_back({value, facts_[value].type.dtype, shape.value_or(Shape{}), stored_of(value).back()});
+    taps.push_back(
+        {value, facts_[value].type.dtype, shape.value_or(Shape{}), stored_of(value).back()});
   }
 
   void add_outputs() {
@@ -477,7 +487,8 @@ class Compiler {
       const int buffer = place(id, Layout::plain).buffer;
       const auto shape = facts_[id].type.concrete_shape();
       const std::string& name = graph_.value(id).name;
-      program_.outputs.push_back({name, id, facts_[id].type.dtype, shape.value_or(Shape{}), buffer});
+      program_.outputs.push_back(
+          {name, id, facts_[id].type.dtype, shape.value_or(Shape{}), buffer});
       program_.output_names.push_back(name);
     }
   }

@@ -12,8 +12,8 @@ namespace qtool {
 /// A node and what follows it in a straight line, that one kernel may be able to compute: post-ops
 /// (activations, a residual Add) and at the end a QuantizeLinear.
 struct Chain {
-  std::vector<NodeId> members;     ///< the anchor first
-  std::vector<int> residual_slots; ///< per member: the slot of an Add's other operand, else -1
+  std::vector<NodeId> members;      ///< the anchor first
+  std::vector<int> residual_slots;  ///< per member: the slot of an Add's other operand, else -1
   bool ends_in_quantize = false;
 };
 

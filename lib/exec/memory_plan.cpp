@@ -12,14 +12,15 @@ namespace qtool {
 namespace {
 constexpr size_t kAlignment = 64;
 constexpr size_t kMostBytes = size_t{1} << 47;
-}
+}  // namespace
 
 MemoryPlan plan_memory(std::span<const Lifetime> blocks) {
   MemoryPlan plan;
   plan.offsets.assign(blocks.size(), 0);
   std::vector<size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::ranges::stable_sort(order,
+                           [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
   struct Place {
     size_t begin;
     size_t end;
@@ -39,7 +40,8 @@ MemoryPlan plan_memory(std::span<const Lifetime> blocks) {
     }
     plan.offsets[block] = offset;
     plan.bytes = std::max(plan.bytes, offset + bytes);
-    if (plan.bytes > kMostBytes) throw input_error("activations of more than " + human_bytes(kMostBytes));
+    if (plan.bytes > kMostBytes)
+      throw input_error("activations of more than " + human_bytes(kMostBytes));
     const Place place{offset, offset + bytes, block};
     placed.insert(std::ranges::upper_bound(placed, offset, {}, &Place::begin), place);
   }

@@ -93,8 +93,9 @@ void place_buffers(Session::Program& program) {
   program.arena_bytes = (plan.bytes + scratch + 127) / 64 * 64;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, program.arena_bytes));
   if (memory == nullptr) {
-    throw input_error("no memory for activations of " + std::to_string(program.arena_bytes) + " bytes",
-                      "Use a smaller batch.");
+    throw input_error(
+        "no memory for activations of " + std::to_string(program.arena_bytes) + " bytes",
+        "Use a smaller batch.");
   }
   program.arena = {memory, [](std::byte* data) { std::free(data); }};
   program.scratch = memory + plan.bytes;

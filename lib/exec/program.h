@@ -41,10 +41,10 @@ struct TapPoint {
 };
 
 struct Step {
-  KernelPtr kernel;               ///< null: evaluate `node` by its reference
-  std::vector<int> inputs;        ///< buffers in the kernel's order; -1: none
+  KernelPtr kernel;         ///< null: evaluate `node` by its reference
+  std::vector<int> inputs;  ///< buffers in the kernel's order; -1: none
   std::vector<int> outputs;
-  int copy_to_output = -1;        ///< position among inputs that output 0 starts as a copy of
+  int copy_to_output = -1;  ///< position among inputs that output 0 starts as a copy of
   bool may_overwrite = false;
   const OpDef* def = nullptr;
   NodeId node = NodeId::none;
@@ -66,7 +66,7 @@ struct GraphOutput {
   std::string name;
   ValueId id = ValueId::none;
   DType dtype = DType::undefined;
-  Shape shape;                    ///< of dynamic ones: as of the last run
+  Shape shape;  ///< of dynamic ones: as of the last run
   int buffer = -1;
 };
 

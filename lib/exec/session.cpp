@@ -38,7 +38,8 @@ namespace {
 Tensor borrowed(DType dtype, const Shape& shape, const void* data) {
   const size_t bytes = storage_bytes(dtype, element_count(shape));
   const auto* begin = static_cast<const std::byte*>(data);
-  return Tensor::in_place(dtype, shape, {begin, bytes}, std::shared_ptr<const void>(data, [](const void*) {}));
+  return Tensor::in_place(dtype, shape, {begin, bytes},
+                          std::shared_ptr<const void>(data, [](const void*) {}));
 }
 
 /// What inference could not know was planned for as the file declares it.
@@ -46,8 +47,8 @@ void check_result(const Session::Program& program, ValueId id, const Tensor& res
   const TensorType& planned = program.facts[id].type;
   const TensorType type(result.dtype(), result.shape());
   if (type.dtype == planned.dtype && type.concrete_shape() == planned.concrete_shape()) return;
-  throw input_error("\"" + program.graph->value(id).name + "\" is declared as " + to_string(planned) +
-                        ", but is " + to_string(type),
+  throw input_error("\"" + program.graph->value(id).name + "\" is declared as " +
+                        to_string(planned) + ", but is " + to_string(type),
                     "The model's value_info is wrong; remove it or export the model again.");
 }
 
@@ -89,9 +90,11 @@ void show(const Session::Program& program, std::span<const TapPoint> taps, const
   for (const TapPoint& point : taps) {
     const Buffer& buffer = program.buffers[static_cast<size_t>(point.where.buffer)];
     if (buffer.kind == Buffer::Kind::dynamic) {
-      tap({point.id, buffer.dynamic.dtype(), &buffer.dynamic.shape(), Layout::plain, buffer.dynamic.raw()});
+      tap({point.id, buffer.dynamic.dtype(), &buffer.dynamic.shape(), Layout::plain,
+           buffer.dynamic.raw()});
     } else {
-      tap({point.id, point.dtype, &point.shape, point.where.layout, program.address(point.where.buffer)});
+      tap({point.id, point.dtype, &point.shape, point.where.layout,
+           program.address(point.where.buffer)});
     }
   }
 }
@@ -152,7 +155,8 @@ TensorMap Session::run(const TensorMap& feeds, const Tap& tap) {
     const auto found = feeds.find(name);
     if (found == feeds.end()) throw input_error("no data for the input \"" + name + '"');
     const TensorType given(found->second.dtype(), found->second.shape());
-    const TensorType wanted(program_->input_types[i].dtype, *program_->input_types[i].concrete_shape());
+    const TensorType wanted(program_->input_types[i].dtype,
+                            *program_->input_types[i].concrete_shape());
     if (!(given == wanted)) {
       throw input_error("the input \"" + name + "\" takes " + to_string(wanted) + ", the data is " +
                         to_string(given));

@@ -21,8 +21,8 @@ enum class Backend {
 struct SessionOptions {
   Backend backend = Backend::onednn;
   std::map<std::string, Shape> input_shapes = {};  ///< by name; declared shapes otherwise
-  std::vector<ValueId> taps = {};  ///< values kept unfused and shown to run()'s tap
-  bool profile = false;            ///< measure each step
+  std::vector<ValueId> taps = {};                  ///< values kept unfused and shown to run()'s tap
+  bool profile = false;                            ///< measure each step
 };
 
 /// A value just computed, where it lies: `data` is valid during the call only.
@@ -37,17 +37,17 @@ using Tap = std::function<void(const TappedValue&)>;
 
 /// One thing that run() does, and why it is not done better.
 struct StepInfo {
-  std::string name;                  ///< of the node, or "layout of x"
-  std::string op;                    ///< "Conv + Relu + QuantizeLinear"
-  std::string kernel;                ///< "oneDNN brgconv:avx512_core", "reference"
-  std::string types;                 ///< "uint8,int8 -> uint8"
-  std::string shape;                 ///< of the result
-  Layout layout = Layout::plain;     ///< of the result
-  std::string fallback;              ///< why a larger group or a faster kernel was refused; or ""
-  bool integer = false;              ///< computes on codes
+  std::string name;               ///< of the node, or "layout of x"
+  std::string op;                 ///< "Conv + Relu + QuantizeLinear"
+  std::string kernel;             ///< "oneDNN brgconv:avx512_core", "reference"
+  std::string types;              ///< "uint8,int8 -> uint8"
+  std::string shape;              ///< of the result
+  Layout layout = Layout::plain;  ///< of the result
+  std::string fallback;           ///< why a larger group or a faster kernel was refused; or ""
+  bool integer = false;           ///< computes on codes
   bool reference = false;
   uint64_t macs = 0;
-  double total_ms = 0;               ///< over all runs, when profiling
+  double total_ms = 0;  ///< over all runs, when profiling
 };
 
 /// A graph compiled for given input shapes. Construction infers, folds, groups nodes with their
@@ -75,7 +75,7 @@ class Session {
   std::span<const std::string> output_names() const;
 
   std::span<const StepInfo> steps() const;
-  size_t arena_bytes() const;     ///< activations and scratch
+  size_t arena_bytes() const;  ///< activations and scratch
   uint64_t macs() const;
 
   struct Program;  ///< internal: exec/program.h

@@ -42,7 +42,8 @@ class SessionRunner final : public Runner {
       if (std::ranges::none_of(inputs_, known)) {
         std::vector<std::string> names;
         for (const RunnerValue& input : inputs_) names.push_back(input.name);
-        throw input_error("the model has no input \"" + name + '"', "Its inputs: " + join(names, ", "));
+        throw input_error("the model has no input \"" + name + '"',
+                          "Its inputs: " + join(names, ", "));
       }
       shapes.emplace(name, tensor.shape());
     }
@@ -53,7 +54,8 @@ class SessionRunner final : public Runner {
       return sessions_.front().second;
     }
     if (sessions_.size() == kSessions) sessions_.pop_back();
-    sessions_.emplace_front(shapes, Session(*graph_, ops_, {.backend = backend_, .input_shapes = shapes}));
+    sessions_.emplace_front(shapes,
+                            Session(*graph_, ops_, {.backend = backend_, .input_shapes = shapes}));
     return sessions_.front().second;
   }
 

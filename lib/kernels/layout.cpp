@@ -5,9 +5,7 @@
 
 namespace qtool {
 
-std::string_view name(Layout layout) {
-  return layout == Layout::plain ? "plain" : "channels_last";
-}
+std::string_view name(Layout layout) { return layout == Layout::plain ? "plain" : "channels_last"; }
 
 std::vector<int> storage_order(const Shape& shape, Layout layout) {
   std::vector<int> order(shape.size());

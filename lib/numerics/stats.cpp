@@ -56,12 +56,13 @@ void TensorStats::merge(const TensorStats& other) {
     widen(channel_ranges[c], other.channel_ranges[c]);
   }
   channel_sums.resize(std::max(channel_sums.size(), other.channel_sums.size()));
-  for (size_t c = 0; c < other.channel_sums.size(); ++c) channel_sums[c].merge(other.channel_sums[c]);
+  for (size_t c = 0; c < other.channel_sums.size(); ++c)
+    channel_sums[c].merge(other.channel_sums[c]);
 }
 
 std::vector<double> TensorStats::channel_means() const {
-  const double all = static_cast<double>(elements) + static_cast<double>(nans) +
-                     static_cast<double>(infinities);
+  const double all =
+      static_cast<double>(elements) + static_cast<double>(nans) + static_cast<double>(infinities);
   const double each = all / static_cast<double>(channel_sums.size());
   std::vector<double> means;
   for (const ExactSum& sum : channel_sums) means.push_back(each > 0 ? sum.value() / each : 0);

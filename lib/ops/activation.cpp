@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Relu (opsets 1 to 14), Clip (6: attributes, 11: inputs), LeakyRelu, Sigmoid, Tanh, HardSwish (14).
+// Relu (opsets 1 to 14), Clip (6: attributes, 11: inputs), LeakyRelu, Sigmoid, Tanh, HardSwish
+// (14).
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,7 +34,8 @@ std::vector<Tensor> map_elements(const ReferenceCall& call, const auto& f) {
 template <PostOpOf post_op>
 Lowering lower_unary(const LowerContext& context) {
   if (context.quantized()) return Lowering::refuse("an activation alone runs in float");
-  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("elements that are not float");
+  if (context.inputs[0].dtype != DType::float32)
+    return Lowering::refuse("elements that are not float");
   const auto op = post_op(context.node);
   if (!op) return Lowering::refuse("bounds that are computed at run time");
   std::vector<PostOp> chain{*op};
@@ -53,7 +55,9 @@ std::optional<PostOp> leaky_post_op(const NodeView& node) {
 }
 std::optional<PostOp> sigmoid_post_op(const NodeView&) { return PostOp{PostOp::Kind::sigmoid}; }
 std::optional<PostOp> tanh_post_op(const NodeView&) { return PostOp{PostOp::Kind::tanh}; }
-std::optional<PostOp> hard_swish_post_op(const NodeView&) { return PostOp{PostOp::Kind::hard_swish}; }
+std::optional<PostOp> hard_swish_post_op(const NodeView&) {
+  return PostOp{PostOp::Kind::hard_swish};
+}
 
 /// ONNX bounds below first, then above: where low > high, the result is high.
 std::optional<PostOp> clip_between(float low, float high) {
@@ -76,7 +80,8 @@ std::optional<PostOp> clip_post_op(const NodeView& node) {
 }
 
 std::optional<PostOp> clip6_post_op(const NodeView& node) {
-  return clip_between(node.attributes().real("min", -kInfinity), node.attributes().real("max", kInfinity));
+  return clip_between(node.attributes().real("min", -kInfinity),
+                      node.attributes().real("max", kInfinity));
 }
 
 std::optional<Range> relu_keeps(const NodeView&) { return Range{0, kInfinity}; }
@@ -101,9 +106,8 @@ std::vector<Tensor> sigmoid_reference(const ReferenceCall& call) {
   });
 }
 std::vector<Tensor> tanh_reference(const ReferenceCall& call) {
-  return map_elements(call, [](float x) {
-    return static_cast<float>(std::tanh(static_cast<double>(x)));
-  });
+  return map_elements(
+      call, [](float x) { return static_cast<float>(std::tanh(static_cast<double>(x))); });
 }
 std::vector<Tensor> hard_swish_reference(const ReferenceCall& call) {
   return map_elements(call, [](float x) {
@@ -124,8 +128,8 @@ void infer_clip(InferContext& context) {
   for (size_t i = 1; i < 3; ++i) {
     const auto shape = node.input_type(i).concrete_shape();
     if (shape && element_count(*shape) != 1) {
-      throw input_error("the bound in input " + std::to_string(i) + " is " + to_string(node.input_type(i)) +
-                        ", not one number");
+      throw input_error("the bound in input " + std::to_string(i) + " is " +
+                        to_string(node.input_type(i)) + ", not one number");
     }
   }
   infer_same_type(context);
@@ -143,7 +147,8 @@ std::vector<Tensor> clip_reference(const ReferenceCall& call) {
       const T low = call.has(1) ? call.input(1).data<T>()[0] : least;
       const T high = call.has(2) ? call.input(2).data<T>()[0] : most;
       Tensor y(x.dtype(), x.shape());
-      std::ranges::transform(x.data<T>(), y.data<T>().begin(), [=](T v) { return bounded(v, low, high); });
+      std::ranges::transform(x.data<T>(), y.data<T>().begin(),
+                             [=](T v) { return bounded(v, low, high); });
       results.push_back(std::move(y));
     } else {
       throw unsupported_error("elements of type " + std::string(name(x.dtype())));

@@ -14,8 +14,8 @@ std::vector<int64_t> kernel_extents(const NodeView& node, const Shape& weights) 
   std::vector<int64_t> kernel(weights.begin() + 2, weights.end());
   const auto declared = node.attributes().integers("kernel_shape");
   if (!declared.empty() && declared != kernel) {
-    throw input_error(fmt::format("kernel_shape {} differs from the weights {}", to_string(declared),
-                                  to_string(weights)));
+    throw input_error(fmt::format("kernel_shape {} differs from the weights {}",
+                                  to_string(declared), to_string(weights)));
   }
   return kernel;
 }
@@ -28,15 +28,18 @@ void check_channels(const NodeView& node, const std::vector<Dim>& x, const std::
                                   *x[1].value, *w[1].value, groups));
   }
   if (w[0].value && *w[0].value % groups != 0) {
-    throw input_error(fmt::format("{} filters are not divisible by {} groups", *w[0].value, groups));
+    throw input_error(
+        fmt::format("{} filters are not divisible by {} groups", *w[0].value, groups));
   }
 }
 
 void check_bias(const NodeView& node, const Dim& filters) {
   const auto& bias = node.input_type(2).shape;
   if (!bias) return;
-  if (bias->size() != 1 || ((*bias)[0].value && filters.value && *(*bias)[0].value != *filters.value)) {
-    throw input_error(fmt::format("the bias {} is not one number per filter", to_string(node.input_type(2))));
+  if (bias->size() != 1 ||
+      ((*bias)[0].value && filters.value && *(*bias)[0].value != *filters.value)) {
+    throw input_error(
+        fmt::format("the bias {} is not one number per filter", to_string(node.input_type(2))));
   }
 }
 
@@ -71,10 +74,10 @@ std::vector<Tensor> conv_reference(const ReferenceCall& call) {
   Shape out;
   for (size_t i = 0; i < window.rank(); ++i) out.push_back(window.extent(i, x.shape()[i + 2]));
   std::vector<Tensor> results;
-  results.push_back(reference::convolution(
-      x, w, call.has(2) ? &call.input(2) : nullptr,
-      {window.kernel, window.strides, window.pads, window.dilations},
-      call.node.attributes().integer("group", 1), out));
+  results.push_back(
+      reference::convolution(x, w, call.has(2) ? &call.input(2) : nullptr,
+                             {window.kernel, window.strides, window.pads, window.dilations},
+                             call.node.attributes().integer("group", 1), out));
   return results;
 }
 
@@ -107,7 +110,8 @@ Lowering lower_conv(const LowerContext& context) {
     if (post.operand) inputs.push_back(Layout::channels_last);
   }
   Lowering result = lowering(onednn::make_convolution(spec), inputs, {Layout::channels_last});
-  result.packed = {1, 2};
+  result.packed = {1};
+  if (context.inputs.size() > 2) result.packed.push_back(2);  // else 2 is a residual
   result.in_place = residual_input(context);
   return result;
 }
@@ -118,7 +122,8 @@ uint64_t conv_macs(const NodeView& node) {
   const auto y = node.output_type(0).concrete_shape();
   const auto w = node.input_type(1).concrete_shape();
   if (!y || !w || (*w)[0] == 0) return 0;
-  return static_cast<uint64_t>(element_count(*y)) * static_cast<uint64_t>(element_count(*w) / (*w)[0]);
+  return static_cast<uint64_t>(element_count(*y)) *
+         static_cast<uint64_t>(element_count(*w) / (*w)[0]);
 }
 
 }  // namespace

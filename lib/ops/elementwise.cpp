@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Add, Sub, Mul, Div with NumPy broadcasting (opsets 7 to 14; before 7 broadcasting was an attribute).
+// Add, Sub, Mul, Div with NumPy broadcasting (opsets 7 to 14; before 7 broadcasting was an
+// attribute).
 #include "kernels/host/elementwise.h"
 
 #include "kernels/reference/reference.h"
@@ -85,7 +86,8 @@ Lowering lower_binary(const LowerContext& context) {
     if (op != BinaryOp::add || a.params == nullptr || b.params == nullptr ||
         context.outputs[0].params == nullptr || a.constant != nullptr || b.constant != nullptr ||
         a.shape != b.shape) {
-      return Lowering::refuse("only the addition of two quantized tensors of one shape runs as integers");
+      return Lowering::refuse(
+          "only the addition of two quantized tensors of one shape runs as integers");
     }
     Lowering result = lowering(make_quantized_add(element_count(out), *a.params, *b.params,
                                                   *context.outputs[0].params, chain),
@@ -105,10 +107,9 @@ Lowering lower_binary(const LowerContext& context) {
   const Layout b_layout = wanted(b);
   Shape extents;
   for (const int dim : storage_order(out, layout)) extents.push_back(out[static_cast<size_t>(dim)]);
-  Lowering result = lowering(
-      make_binary(op, extents, {operand_strides(a, a_layout, out, layout)},
-                  {operand_strides(b, b_layout, out, layout)}, chain),
-      {a_layout, b_layout}, {layout});
+  Lowering result = lowering(make_binary(op, extents, {operand_strides(a, a_layout, out, layout)},
+                                         {operand_strides(b, b_layout, out, layout)}, chain),
+                             {a_layout, b_layout}, {layout});
   result.may_overwrite = a.shape == out && b.shape == out;
   return result;
 }

@@ -27,7 +27,8 @@ void check_added(const NodeView& node, const std::vector<Dim>& y) {
     fits = !mine.value || *mine.value == 1 || !whole.value || *mine.value == *whole.value;
   }
   if (!fits) {
-    throw input_error(fmt::format("input 2 is {} and does not broadcast to {}", to_string(node.input_type(2)),
+    throw input_error(fmt::format("input 2 is {} and does not broadcast to {}",
+                                  to_string(node.input_type(2)),
                                   to_string(TensorType(node.input_type(0).dtype, y))));
   }
 }
@@ -44,8 +45,8 @@ void infer_gemm(InferContext& context) {
   if (a) (*type.shape)[0] = (*a)[ta];
   if (b) (*type.shape)[1] = (*b)[1 - tb];
   if (a && b && (*a)[1 - ta].value && (*b)[tb].value && *(*a)[1 - ta].value != *(*b)[tb].value) {
-    throw input_error(fmt::format("inner extents differ: {} and {}", *(*a)[1 - ta].value,
-                                  *(*b)[tb].value));
+    throw input_error(
+        fmt::format("inner extents differ: {} and {}", *(*a)[1 - ta].value, *(*b)[tb].value));
   }
   check_added(node, *type.shape);
   context.set_output(0, std::move(type));
@@ -113,7 +114,8 @@ Lowering lower_gemm(const LowerContext& context) {
   spec.post_ops = post_op_specs(context, Layout::plain);
   Lowering result = lowering(onednn::make_matmul(spec),
                              std::vector<Layout>(context.inputs.size() + 1, Layout::plain));
-  result.packed = {1, 2};
+  result.packed = {1};
+  if (context.inputs.size() > 2) result.packed.push_back(2);  // else 2 is a residual
   result.in_place = residual_input(context);
   return result;
 }
@@ -133,11 +135,11 @@ void infer_matmul(InferContext& context) {
     const Dim& inner_left = left.back();
     const Dim& inner_right = right[right.size() - 2];
     if (inner_left.value && inner_right.value && *inner_left.value != *inner_right.value) {
-      throw input_error(fmt::format("inner extents differ: {} and {}", *inner_left.value,
-                                    *inner_right.value));
+      throw input_error(
+          fmt::format("inner extents differ: {} and {}", *inner_left.value, *inner_right.value));
     }
-    std::vector<Dim> shape = broadcast_dims({left.begin(), left.end() - 2},
-                                            {right.begin(), right.end() - 2});
+    std::vector<Dim> shape =
+        broadcast_dims({left.begin(), left.end() - 2}, {right.begin(), right.end() - 2});
     if (a->size() > 1) shape.push_back(left[left.size() - 2]);
     if (b->size() > 1) shape.push_back(right.back());
     type.shape = std::move(shape);
@@ -173,7 +175,8 @@ Lowering lower_matmul(const LowerContext& context) {
   } else {
     const size_t rank = spec.destination.shape.size();
     while (spec.source.shape.size() < rank) spec.source.shape.insert(spec.source.shape.begin(), 1);
-    while (spec.weights.shape.size() < rank) spec.weights.shape.insert(spec.weights.shape.begin(), 1);
+    while (spec.weights.shape.size() < rank)
+      spec.weights.shape.insert(spec.weights.shape.begin(), 1);
   }
   if (b.constant != nullptr) spec.constant_weights = b.constant.get();
   spec.post_ops = post_op_specs(context, Layout::plain);
@@ -194,7 +197,8 @@ uint64_t product_macs(const NodeView& node) {
   const auto a = node.input_type(0).concrete_shape();
   if (!y || !a || a->empty()) return 0;
   const bool ta = transposed(node, "transA");  // MatMul has no such attribute
-  return static_cast<uint64_t>(element_count(*y)) * static_cast<uint64_t>(ta ? a->front() : a->back());
+  return static_cast<uint64_t>(element_count(*y)) *
+         static_cast<uint64_t>(ta ? a->front() : a->back());
 }
 
 }  // namespace
@@ -214,19 +218,19 @@ void register_gemm(OpRegistry& ops) {
                                 {OperandRole::weight, gemm_channel_axis},
                                 {OperandRole::bias}}},
            .macs = product_macs});
-  ops.add({.key = {"", "MatMul"},
-           .since_version = 1,
-           .inputs = {2, 2},
-           .outputs = {1, 1},
-           .infer = infer_matmul,
-           .reference = matmul_reference,
-           .tolerance = kAccumulated,
-           .fusion = Fusion::residual,
-           .lower = lower_matmul,
-           .quant = {.behaviour = Behaviour::compute,
-                     .inputs = {{OperandRole::activation},
-                                {OperandRole::weight, matmul_channel_axis}}},
-           .macs = product_macs});
+  ops.add(
+      {.key = {"", "MatMul"},
+       .since_version = 1,
+       .inputs = {2, 2},
+       .outputs = {1, 1},
+       .infer = infer_matmul,
+       .reference = matmul_reference,
+       .tolerance = kAccumulated,
+       .fusion = Fusion::residual,
+       .lower = lower_matmul,
+       .quant = {.behaviour = Behaviour::compute,
+                 .inputs = {{OperandRole::activation}, {OperandRole::weight, matmul_channel_axis}}},
+       .macs = product_macs});
 }
 
 }  // namespace qtool

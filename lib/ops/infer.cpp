@@ -106,15 +106,17 @@ Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions&
     const OpDef* def = ops.find(node, graph.model);
     std::vector<ValueFacts> outputs(node.outputs.size());
     if (def != nullptr) {
-      within_frame([&] { return graph.describe(id); }, [&] {
-        if (const std::string problem = arity_problem(node, *def); !problem.empty()) {
-          throw input_error(problem, "The model is not valid ONNX; check how it was exported.");
-        }
-        const NodeView view(graph, id, facts, graph.model.opset(node.op.domain));
-        InferContext context(view, outputs);
-        def->infer(context);
-        fold(*def, view, outputs, options.fold_limit);
-      });
+      within_frame([&] { return graph.describe(id); },
+                   [&] {
+                     if (const std::string problem = arity_problem(node, *def); !problem.empty()) {
+                       throw input_error(problem,
+                                         "The model is not valid ONNX; check how it was exported.");
+                     }
+                     const NodeView view(graph, id, facts, graph.model.opset(node.op.domain));
+                     InferContext context(view, outputs);
+                     def->infer(context);
+                     fold(*def, view, outputs, options.fold_limit);
+                   });
     }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i] == ValueId::none) continue;

@@ -63,12 +63,16 @@ bool moves_codes(const LowerContext& context) {
 std::string operand_problem(const LowerContext& context, int channel_axis) {
   const bool source = context.inputs[0].params != nullptr;
   const QuantParams* weights = context.inputs[1].params;
-  if (source != (weights != nullptr)) return source ? "the weights are not quantized" : "the source is not quantized";
-  if (!source && context.outputs[0].params != nullptr) return "float operands with a quantized result";
-  if (!source && (context.inputs[0].dtype != DType::float32 || context.inputs[1].dtype != DType::float32)) {
+  if (source != (weights != nullptr))
+    return source ? "the weights are not quantized" : "the source is not quantized";
+  if (!source && context.outputs[0].params != nullptr)
+    return "float operands with a quantized result";
+  if (!source &&
+      (context.inputs[0].dtype != DType::float32 || context.inputs[1].dtype != DType::float32)) {
     return "elements of type " + std::string(name(context.inputs[0].dtype));
   }
-  if (weights != nullptr && weights->axis && (*weights->axis != channel_axis || weights->block_size > 0)) {
+  if (weights != nullptr && weights->axis &&
+      (*weights->axis != channel_axis || weights->block_size > 0)) {
     return "weights that are not scaled by output channel";
   }
   return {};

@@ -12,7 +12,8 @@ namespace qtool {
 // Helpers that lowerings share.
 
 /// A kernel's answer as a Lowering.
-Lowering lowering(MadeKernel made, std::vector<Layout> inputs = {}, std::vector<Layout> outputs = {});
+Lowering lowering(MadeKernel made, std::vector<Layout> inputs = {},
+                  std::vector<Layout> outputs = {});
 
 /// The layout that an op with spatial dimensions works in: channels_last from rank 3 on.
 Layout spatial_layout(const Shape& shape);

@@ -19,8 +19,8 @@ void infer_batch_norm(InferContext& context) {
     const auto& parameter = node.input_type(i).shape;
     if (!parameter) continue;
     const Dim channels = x->size() >= 2 ? (*x)[1] : Dim{1, {}};  // a vector is one channel
-    if (parameter->size() != 1 || ((*parameter)[0].value && channels.value &&
-                                   *(*parameter)[0].value != *channels.value)) {
+    if (parameter->size() != 1 ||
+        ((*parameter)[0].value && channels.value && *(*parameter)[0].value != *channels.value)) {
       throw input_error(fmt::format("input {} is {}, expected one number per channel of {}", i,
                                     to_string(node.input_type(i)), to_string(node.input_type(0))));
     }
@@ -90,7 +90,8 @@ Lowering lower_batch_norm(const LowerContext& context) {
   }
   const Shape& shape = context.inputs[0].shape;
   if (shape.size() < 2) return Lowering::refuse("an input without channels");
-  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("elements that are not float");
+  if (context.inputs[0].dtype != DType::float32)
+    return Lowering::refuse("elements that are not float");
   const ChannelAffine affine =
       channel_affine(context.node, *context.inputs[1].constant, *context.inputs[2].constant,
                      *context.inputs[3].constant, *context.inputs[4].constant);

@@ -61,19 +61,19 @@ struct ReferenceCall {
 
 /// One operand of a group: node input or post-op operand, as it lies in memory at run time.
 struct LowerInput {
-  DType dtype = DType::undefined;        ///< as stored: the codes' type where params are set
+  DType dtype = DType::undefined;  ///< as stored: the codes' type where params are set
   Shape shape;
-  Layout layout = Layout::plain;         ///< what it has unless the lowering asks otherwise
-  Constant constant;                     ///< known before the run (codes where params are set)
-  const QuantParams* params = nullptr;   ///< a DequantizeLinear in front, taken into the group
+  Layout layout = Layout::plain;        ///< what it has unless the lowering asks otherwise
+  Constant constant;                    ///< known before the run (codes where params are set)
+  const QuantParams* params = nullptr;  ///< a DequantizeLinear in front, taken into the group
   bool present = false;
 };
 
 struct LowerOutput {
-  DType dtype = DType::undefined;        ///< as to be stored
+  DType dtype = DType::undefined;  ///< as to be stored
   Shape shape;
-  const QuantParams* params = nullptr;   ///< a QuantizeLinear behind, taken into the group
-  Layout wanted = Layout::plain;         ///< what its consumers would like
+  const QuantParams* params = nullptr;  ///< a QuantizeLinear behind, taken into the group
+  Layout wanted = Layout::plain;        ///< what its consumers would like
   bool present = false;
 };
 
@@ -86,9 +86,9 @@ struct GroupPostOp {
 /// in front, post-ops, and the QuantizeLinear behind.
 struct LowerContext {
   const NodeView& node;
-  std::vector<LowerInput> inputs;    ///< by slot
-  std::vector<LowerOutput> outputs;  ///< by slot
-  std::vector<GroupPostOp> post_ops; ///< applied to output 0
+  std::vector<LowerInput> inputs;     ///< by slot
+  std::vector<LowerOutput> outputs;   ///< by slot
+  std::vector<GroupPostOp> post_ops;  ///< applied to output 0
 
   bool quantized() const {
     if (!outputs.empty() && outputs[0].params != nullptr) return true;
@@ -107,10 +107,10 @@ struct Lowering {
   bool alias = false;                      ///< no kernel: output 0 is input 0's bytes
   std::string refusal;                     ///< no kernel: why
   std::vector<Layout> input_layouts = {};  ///< required, kernel order; missing entries: as it comes
-  std::vector<Layout> output_layouts = {}; ///< missing entries: plain
-  std::vector<int> packed = {};            ///< constant inputs that run() does not read
-  int in_place = -1;                       ///< output 0 must start as a copy of this kernel input
-  bool may_overwrite = false;              ///< output 0 may share memory with an input that dies here
+  std::vector<Layout> output_layouts = {};  ///< missing entries: plain
+  std::vector<int> packed = {};             ///< constant inputs that run() does not read
+  int in_place = -1;                        ///< output 0 must start as a copy of this kernel input
+  bool may_overwrite = false;  ///< output 0 may share memory with an input that dies here
 
   static Lowering refuse(std::string why) {
     Lowering answer;
@@ -139,9 +139,9 @@ struct OperandRule {
 /// How the op takes part in quantization. Targets say which of it a runtime supports.
 struct QuantRule {
   Behaviour behaviour = Behaviour::keep_float;
-  std::vector<OperandRule> inputs = {};     ///< by slot; the last entry repeats for variadic ops
-  bool shares_params = false;               ///< activations in and out have one set of parameters
-  std::optional<Range> fixed_output = {};   ///< known without data (Softmax, Sigmoid)
+  std::vector<OperandRule> inputs = {};    ///< by slot; the last entry repeats for variadic ops
+  bool shares_params = false;              ///< activations in and out have one set of parameters
+  std::optional<Range> fixed_output = {};  ///< known without data (Softmax, Sigmoid)
   /// A Relu or Clip behind a compute op: the results it keeps unchanged. Nothing: not such an op.
   std::optional<Range> (*keeps)(const NodeView&) = nullptr;
 };
@@ -190,18 +190,19 @@ struct OpDef {
   int since_version = 1;  ///< of its domain: the record holds from here to the next one's version
   Arity inputs;
   Arity outputs;
-  void (*infer)(InferContext&) = nullptr;                        ///< required
-  std::vector<Tensor> (*reference)(const ReferenceCall&) = nullptr;  ///< required: plain loops, the oracle
+  void (*infer)(InferContext&) = nullptr;  ///< required
+  std::vector<Tensor> (*reference)(const ReferenceCall&) =
+      nullptr;  ///< required: plain loops, the oracle
   Tolerance tolerance = kExact;
   LayoutTaste taste = LayoutTaste::plain;
   Fusion fusion = Fusion::none;
-  Lowering (*lower)(const LowerContext&) = nullptr;              ///< null: runs as reference
-  std::optional<PostOp> (*post_op)(const NodeView&) = nullptr;   ///< what a producer can take in
-  void (*gradient)(GradContext&) = nullptr;                      ///< null: not differentiable
+  Lowering (*lower)(const LowerContext&) = nullptr;             ///< null: runs as reference
+  std::optional<PostOp> (*post_op)(const NodeView&) = nullptr;  ///< what a producer can take in
+  void (*gradient)(GradContext&) = nullptr;                     ///< null: not differentiable
   QuantRule quant = {};
   QdqRole qdq = QdqRole::none;
-  bool deterministic = true;                                     ///< may be folded
-  uint64_t (*macs)(const NodeView&) = nullptr;                   ///< multiply-accumulates; null: none
+  bool deterministic = true;                    ///< may be folded
+  uint64_t (*macs)(const NodeView&) = nullptr;  ///< multiply-accumulates; null: none
 };
 
 /// The ops that qtool knows, by key and version. A value: tests build small ones.

@@ -55,7 +55,8 @@ void infer_global_pool(InferContext& context) {
   if (type.shape) {
     if (type.shape->size() < 3) throw input_error("the input has no spatial dimensions");
     for (size_t i = 2; i < type.shape->size(); ++i) {
-      if ((*type.shape)[i].value == 0) throw input_error(fmt::format("axis {} has nothing to pool", i));
+      if ((*type.shape)[i].value == 0)
+        throw input_error(fmt::format("axis {} has nothing to pool", i));
       (*type.shape)[i] = {1, {}};
     }
   }
@@ -80,7 +81,8 @@ float highest(const std::vector<float>& values, int64_t) {
 
 float mean(const std::vector<float>& values, int64_t counted_too) {
   const double sum = std::accumulate(values.begin(), values.end(), 0.0);
-  return static_cast<float>(sum / static_cast<double>(static_cast<int64_t>(values.size()) + counted_too));
+  return static_cast<float>(sum /
+                            static_cast<double>(static_cast<int64_t>(values.size()) + counted_too));
 }
 
 std::vector<Tensor> one(Tensor tensor) {
@@ -93,8 +95,8 @@ std::vector<Tensor> one(Tensor tensor) {
 Tensor as_float(const ReferenceCall& call) {
   const Tensor& x = call.input(0);
   const DType dtype = x.dtype();
-  const bool exact = bits(dtype) == 8 ? is_integer(dtype)
-                                      : dtype == DType::float16 || dtype == DType::bfloat16;
+  const bool exact =
+      bits(dtype) == 8 ? is_integer(dtype) : dtype == DType::float16 || dtype == DType::bfloat16;
   return exact ? cast(x, DType::float32) : float_input(call, 0).clone();
 }
 
@@ -118,8 +120,9 @@ std::vector<Tensor> average_pool_reference(const ReferenceCall& call) {
 
 Window global_window(const Shape& x) {
   const std::vector<int64_t> kernel(x.begin() + 2, x.end());
-  return {kernel, std::vector<int64_t>(kernel.size(), 1), std::vector<int64_t>(2 * kernel.size(), 0),
-          std::vector<int64_t>(kernel.size(), 1), false};
+  return {kernel, std::vector<int64_t>(kernel.size(), 1),
+          std::vector<int64_t>(2 * kernel.size(), 0), std::vector<int64_t>(kernel.size(), 1),
+          false};
 }
 
 std::vector<Tensor> global_average_reference(const ReferenceCall& call) {
@@ -135,13 +138,15 @@ std::vector<Tensor> global_max_reference(const ReferenceCall& call) {
   return one(cast(y, call.input(0).dtype()));
 }
 
-Lowering lower_window(const LowerContext& context, onednn::PoolSpec::Kind kind, const Window& window) {
+Lowering lower_window(const LowerContext& context, onednn::PoolSpec::Kind kind,
+                      const Window& window) {
   if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind pooling");
   if (context.outputs.size() > 1 && context.outputs[1].present) {
     return Lowering::refuse("indices as a second output");
   }
   const DType dtype = context.inputs[0].dtype;
-  const bool codes = kind == onednn::PoolSpec::Kind::max && (dtype == DType::uint8 || dtype == DType::int8);
+  const bool codes =
+      kind == onednn::PoolSpec::Kind::max && (dtype == DType::uint8 || dtype == DType::int8);
   if (dtype != DType::float32 && !codes) {
     return Lowering::refuse("elements of type " + std::string(name(dtype)));
   }

@@ -21,14 +21,16 @@ void check_scales(const NodeView& node) {
   const int64_t count = element_count(*scale);
   const auto zero_point = node.input_type(2).concrete_shape();
   if (zero_point && element_count(*zero_point) != count) {
-    throw input_error(fmt::format("{} scales, but {} zero points", count, element_count(*zero_point)));
+    throw input_error(
+        fmt::format("{} scales, but {} zero points", count, element_count(*zero_point)));
   }
   const int64_t block = node.attributes().integer("block_size", 0);
   if (block < 0) throw input_error(fmt::format("block_size is {}", block));
   if (count == 1 && block == 0) return;
   if (!x) return;
   const auto rank = static_cast<int64_t>(x->size());
-  const auto axis = static_cast<size_t>(normalized_axis(node.attributes().integer("axis", 1), rank));
+  const auto axis =
+      static_cast<size_t>(normalized_axis(node.attributes().integer("axis", 1), rank));
   bool fits = scale->size() == (block == 0 ? 1 : x->size());
   for (size_t d = 0; fits && d < scale->size(); ++d) {
     const Dim& dim = (*x)[block == 0 ? axis : d];
@@ -37,8 +39,8 @@ void check_scales(const NodeView& node) {
     fits = (*scale)[d] == wanted;
   }
   if (!fits) {
-    throw input_error(fmt::format("{} scales of shape {} do not fit {} along axis {}", count, to_string(*scale),
-                                  to_string(node.input_type(0)), axis));
+    throw input_error(fmt::format("{} scales of shape {} do not fit {} along axis {}", count,
+                                  to_string(*scale), to_string(node.input_type(0)), axis));
   }
 }
 
@@ -54,7 +56,8 @@ void infer_dequantize(InferContext& context) {
   const DType codes = node.input_type(0).dtype;
   const DType zero_point = node.input_type(2).dtype;
   if (codes != DType::undefined && zero_point != DType::undefined && codes != zero_point) {
-    throw input_error(fmt::format("codes of type {}, but zero points of type {}", name(codes), name(zero_point)));
+    throw input_error(
+        fmt::format("codes of type {}, but zero points of type {}", name(codes), name(zero_point)));
   }
   context.set_output(0, {node.input_type(1).dtype, node.input_type(0).shape});
 }
@@ -85,7 +88,8 @@ QuantParams params_of_call(const ReferenceCall& call) {
 /// Biases: 32-bit codes with zero points of 0, which no grid saturates.
 Tensor dequantize_bias(const ReferenceCall& call) {
   const Tensor& codes = call.input(0);
-  if (call.node.attributes().integer("block_size", 0) != 0) throw unsupported_error("32-bit codes in blocks");
+  if (call.node.attributes().integer("block_size", 0) != 0)
+    throw unsupported_error("32-bit codes in blocks");
   if (call.has(2)) {
     const auto zero_points = to_int64s(call.input(2));
     if (std::ranges::any_of(zero_points, [](int64_t z) { return z != 0; })) {
@@ -112,14 +116,16 @@ std::vector<Tensor> quantize_reference(const ReferenceCall& call) {
   std::vector<Tensor> results;
   const QuantParams params = params_of_call(call);
   const Tensor& x = call.input(0);
-  results.push_back(quantize(x.dtype() == DType::float32 ? x.clone() : cast(x, DType::float32), params));
+  results.push_back(
+      quantize(x.dtype() == DType::float32 ? x.clone() : cast(x, DType::float32), params));
   return results;
 }
 
 std::vector<Tensor> dequantize_reference(const ReferenceCall& call) {
   std::vector<Tensor> results;
   const Tensor& codes = call.input(0);
-  Tensor real = codes.dtype() == DType::int32 ? dequantize_bias(call) : dequantize(codes, params_of_call(call));
+  Tensor real = codes.dtype() == DType::int32 ? dequantize_bias(call)
+                                              : dequantize(codes, params_of_call(call));
   const DType wanted = call.input(1).dtype();
   results.push_back(wanted == DType::float32 ? std::move(real) : cast(real, wanted));
   return results;
@@ -128,12 +134,13 @@ std::vector<Tensor> dequantize_reference(const ReferenceCall& call) {
 Lowering lower_quantize(const LowerContext& context) {
   const auto params = constant_params(context.node);
   if (!params) return Lowering::refuse("scales that are computed at run time");
-  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("a source that is not float");
+  if (context.inputs[0].dtype != DType::float32)
+    return Lowering::refuse("a source that is not float");
   const Shape& shape = context.inputs[0].shape;
   const Layout from = context.inputs[0].layout;
   const Layout to = shape.size() >= 3 ? context.outputs[0].wanted : Layout::plain;
-  Lowering result = lowering(make_quantize(shape, *params, from, to),
-                             {from, Layout::plain, Layout::plain}, {to});
+  Lowering result =
+      lowering(make_quantize(shape, *params, from, to), {from, Layout::plain, Layout::plain}, {to});
   result.packed = {1, 2};
   return result;
 }
@@ -141,7 +148,8 @@ Lowering lower_quantize(const LowerContext& context) {
 Lowering lower_dequantize(const LowerContext& context) {
   const auto params = constant_params(context.node);
   if (!params) return Lowering::refuse("scales that are computed at run time, or 32-bit codes");
-  if (context.outputs[0].dtype != DType::float32) return Lowering::refuse("a result that is not float");
+  if (context.outputs[0].dtype != DType::float32)
+    return Lowering::refuse("a result that is not float");
   const Layout layout = context.inputs[0].layout;
   Lowering result = lowering(make_dequantize(context.inputs[0].shape, *params),
                              {layout, Layout::plain, Layout::plain}, {layout});

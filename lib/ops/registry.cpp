@@ -72,13 +72,15 @@ std::string arity_problem(const Node& node, const OpDef& def) {
 std::vector<Tensor> evaluate(const OpDef& def, const NodeView& node,
                              std::span<const Tensor* const> inputs,
                              const SubgraphRunner* subgraphs) {
-  return within_frame([&] { return node.description(); }, [&] {
-    // The checks of inference, now that every type is known: reference loops rely on them.
-    std::vector<ValueFacts> inferred(node.output_count());
-    InferContext context(node, inferred);
-    def.infer(context);
-    return def.reference({node, inputs, subgraphs});
-  });
+  return within_frame([&] { return node.description(); },
+                      [&] {
+                        // The checks of inference, now that every type is known: reference loops
+                        // rely on them.
+                        std::vector<ValueFacts> inferred(node.output_count());
+                        InferContext context(node, inferred);
+                        def.infer(context);
+                        return def.reference({node, inputs, subgraphs});
+                      });
 }
 
 DType code_type(const NodeView& node) {

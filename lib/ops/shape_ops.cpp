@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops that only rename or rearrange: Reshape (5+), Flatten, Squeeze, Unsqueeze (attribute before 13,
-// input since), Transpose, Identity, Dropout (inference), Constant, Shape.
+// Ops that only rename or rearrange: Reshape (5+), Flatten, Squeeze, Unsqueeze (attribute before
+// 13, input since), Transpose, Identity, Dropout (inference), Constant, Shape.
 #include <algorithm>
 #include <numeric>
 
@@ -48,7 +48,8 @@ Lowering lower_pass_through(const LowerContext& context) {
   return result;
 }
 
-/// What the input has beside the copied extents: the product of those that are known, and the others.
+/// What the input has beside the copied extents: the product of those that are known, and the
+/// others.
 struct Left {
   int64_t known = 1;
   std::vector<Dim> open;
@@ -56,7 +57,8 @@ struct Left {
 
 /// Gives the extent of -1, if there is one, what the given extents leave of the input's. Nothing
 /// where unknown extents do not let it.
-bool settle_rest(std::vector<Dim>& dims, std::optional<size_t> rest, const Left& left, int64_t given) {
+bool settle_rest(std::vector<Dim>& dims, std::optional<size_t> rest, const Left& left,
+                 int64_t given) {
   if (!left.open.empty()) {
     if (rest && left.open.size() == 1 && left.known == given) dims[*rest] = left.open[0];
     return true;
@@ -82,7 +84,8 @@ std::vector<Dim> reshaped_dims(const NodeView& node, const std::vector<int64_t>&
     } else if (wanted[i] < 0) {
       throw input_error(fmt::format("the new shape has the extent {}", wanted[i]));
     } else if (wanted[i] == 0 && !allow_zero) {
-      if (input && i >= input->size()) throw input_error("the new shape copies an extent that is not there");
+      if (input && i >= input->size())
+        throw input_error("the new shape copies an extent that is not there");
       if (input) dims[i] = (*input)[i];
     } else {
       dims[i].value = wanted[i];
@@ -98,7 +101,8 @@ std::vector<Dim> reshaped_dims(const NodeView& node, const std::vector<int64_t>&
   }
   left.known = *product_of(counted, 0, counted.size()).value;
   if (!given || !settle_rest(dims, rest, left, *given)) {
-    throw input_error(fmt::format("{} does not fit the shape {}", to_string(node.input_type(0)), to_string(wanted)));
+    throw input_error(fmt::format("{} does not fit the shape {}", to_string(node.input_type(0)),
+                                  to_string(wanted)));
   }
   return dims;
 }
@@ -112,7 +116,8 @@ void check_shape_input(const NodeView& node) {
     throw input_error(fmt::format("input 1 must hold integers, not {}", name(dtype)));
   }
   if (shape && (shape->size() != 1 || (*shape)[0].value.value_or(0) > kMostRank)) {
-    throw input_error(fmt::format("the new shape is {}, not a list of numbers", to_string(node.input_type(1))));
+    throw input_error(
+        fmt::format("the new shape is {}, not a list of numbers", to_string(node.input_type(1))));
   }
 }
 
@@ -322,7 +327,8 @@ Lowering lower_dropout(const LowerContext& context) {
   if (context.outputs.size() > 1 && context.outputs[1].present) {
     return Lowering::refuse("a mask as second output");
   }
-  if (context.has(2) && (context.inputs[2].constant == nullptr || trains(*context.inputs[2].constant))) {
+  if (context.has(2) &&
+      (context.inputs[2].constant == nullptr || trains(*context.inputs[2].constant))) {
     return Lowering::refuse("training mode, or one that is decided at run time");
   }
   return lower_pass_through(context);
@@ -348,7 +354,8 @@ Tensor constant_value(const NodeView& node) {
 }
 
 void infer_constant(InferContext& context) {
-  if (context.node.attributes().has("sparse_value") || context.node.attributes().has("value_strings")) {
+  if (context.node.attributes().has("sparse_value") ||
+      context.node.attributes().has("value_strings")) {
     return;
   }
   Tensor value = constant_value(context.node);

@@ -15,7 +15,8 @@ void check_same_dtype(const NodeView& node, size_t count) {
   for (size_t i = 1; i < count; ++i) {
     const DType other = node.input_type(i).dtype;
     if (first != DType::undefined && other != DType::undefined && other != first) {
-      throw input_error(fmt::format("inputs of different types, {} and {}", name(first), name(other)));
+      throw input_error(
+          fmt::format("inputs of different types, {} and {}", name(first), name(other)));
     }
   }
 }
@@ -78,9 +79,9 @@ int64_t Window::extent(size_t i, int64_t input) const {
   const int64_t span = (kernel[i] - 1) * dilations[i] + 1;
   const int64_t room = input + pad_begin(i) + pad_end(i) - span;
   if (room < 0) {
-    throw input_error(fmt::format(
-        "a window of {} does not fit into the extent {} with padding {} and {}", span, input,
-        pad_begin(i), pad_end(i)));
+    throw input_error(
+        fmt::format("a window of {} does not fit into the extent {} with padding {} and {}", span,
+                    input, pad_begin(i), pad_end(i)));
   }
   int64_t extent = room / strides[i] + 1;
   if (ceil_mode && room % strides[i] != 0) {
@@ -182,8 +183,9 @@ std::vector<Dim> window_extents(const NodeView& node, std::vector<int64_t> kerne
 const Tensor& float_input(const ReferenceCall& call, size_t slot) {
   const Tensor& tensor = call.input(slot);
   if (tensor.dtype() != DType::float32) {
-    throw unsupported_error(fmt::format("elements of type {} in input {}", name(tensor.dtype()), slot),
-                            "qtool computes in float; convert the model to it.");
+    throw unsupported_error(
+        fmt::format("elements of type {} in input {}", name(tensor.dtype()), slot),
+        "qtool computes in float; convert the model to it.");
   }
   return tensor;
 }
@@ -199,8 +201,8 @@ std::optional<std::vector<int64_t>> constant_integers(const NodeView& node, size
   const Constant constant = node.input_constant(slot);
   if (constant == nullptr) return std::nullopt;
   if (!is_integer(constant->dtype())) {
-    throw input_error(fmt::format("input {} must hold integers, not {}", slot,
-                                  name(constant->dtype())));
+    throw input_error(
+        fmt::format("input {} must hold integers, not {}", slot, name(constant->dtype())));
   }
   return to_int64s(*constant);
 }

@@ -88,7 +88,8 @@ Lowering lower_concat(const LowerContext& context) {
   if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind Concat");
   if (!moves_codes(context)) return Lowering::refuse("inputs of different scales");
   const LowerOutput& out = context.outputs[0];
-  if (!movable(out.dtype)) return Lowering::refuse("elements of type " + std::string(name(out.dtype)));
+  if (!movable(out.dtype))
+    return Lowering::refuse("elements of type " + std::string(name(out.dtype)));
   for (const LowerInput& input : context.inputs) {
     if (input.dtype != out.dtype) return Lowering::refuse("floats among codes");
   }
@@ -103,8 +104,8 @@ Lowering lower_concat(const LowerContext& context) {
   for (size_t i = 0; i < context.inputs.size(); ++i) {
     const LowerInput& input = context.inputs[i];
     const Layout stored = input.constant != nullptr ? Layout::plain : layout;
-    spec.copies.push_back({input.shape, strides(input.shape, stored), to, 0, offset * to[axis],
-                           static_cast<int>(i)});
+    spec.copies.push_back(
+        {input.shape, strides(input.shape, stored), to, 0, offset * to[axis], static_cast<int>(i)});
     offset += input.shape[axis];
     inputs.push_back(stored);
   }
@@ -137,11 +138,12 @@ Sliced sliced(const Shape& shape, SliceLists lists) {
   if (lists.ends.size() != count || lists.axes.size() != count || lists.steps.size() != count) {
     throw input_error("starts, ends, axes and steps have different lengths");
   }
-  Sliced result{std::vector<int64_t>(shape.size(), 0), std::vector<int64_t>(shape.size(), 1), shape};
+  Sliced result{std::vector<int64_t>(shape.size(), 0), std::vector<int64_t>(shape.size(), 1),
+                shape};
   std::vector<bool> listed(shape.size(), false);
   for (size_t i = 0; i < count; ++i) {
-    const auto axis = static_cast<size_t>(
-        normalized_axis(lists.axes[i], static_cast<int64_t>(shape.size())));
+    const auto axis =
+        static_cast<size_t>(normalized_axis(lists.axes[i], static_cast<int64_t>(shape.size())));
     const int64_t extent = shape[axis];
     const int64_t step = lists.steps[i];
     if (step == 0) throw input_error("a step of 0");
@@ -153,13 +155,17 @@ Sliced sliced(const Shape& shape, SliceLists lists) {
       if (at < 0) at = at < -extent ? low : at + extent;
       return std::clamp(at, low, high);
     };
-    const int64_t start = step > 0 ? place(lists.starts[i], 0, extent) : place(lists.starts[i], 0, extent - 1);
-    const int64_t end = step > 0 ? place(lists.ends[i], 0, extent) : place(lists.ends[i], -1, extent - 1);
+    const int64_t start =
+        step > 0 ? place(lists.starts[i], 0, extent) : place(lists.starts[i], 0, extent - 1);
+    const int64_t end =
+        step > 0 ? place(lists.ends[i], 0, extent) : place(lists.ends[i], -1, extent - 1);
     const int64_t distance = step > 0 ? end - start : start - end;
-    const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
+    const uint64_t stride =
+        step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
     result.start[axis] = start;
     result.shape[axis] =
-        distance <= 0 ? 0 : static_cast<int64_t>((static_cast<uint64_t>(distance) - 1) / stride) + 1;
+        distance <= 0 ? 0
+                      : static_cast<int64_t>((static_cast<uint64_t>(distance) - 1) / stride) + 1;
     // A step that is never taken may be as large as it likes; it must not be multiplied.
     if (result.shape[axis] > 1) result.step[axis] = step;
   }
@@ -199,11 +205,13 @@ void infer_slice(InferContext& context) {
     const Sliced result = sliced(stand_in, *lists);
     type.shape = *shape;
     for (size_t d = 0; d < shape->size(); ++d) {
-      const bool whole = result.start[d] == 0 && result.step[d] == 1 && result.shape[d] == stand_in[d];
+      const bool whole =
+          result.start[d] == 0 && result.step[d] == 1 && result.shape[d] == stand_in[d];
       const auto touched = [&] {
         if (lists->axes.empty()) return d < lists->starts.size();
         return std::ranges::any_of(lists->axes, [&](int64_t axis) {
-          return normalized_axis(axis, static_cast<int64_t>(shape->size())) == static_cast<int64_t>(d);
+          return normalized_axis(axis, static_cast<int64_t>(shape->size())) ==
+                 static_cast<int64_t>(d);
         });
       };
       if ((*shape)[d].value) {
@@ -262,7 +270,8 @@ Lowering lower_slice(const LowerContext& context) {
   CopySpec spec;
   spec.element_bytes = moved_bytes(x.dtype);
   spec.output_elements = element_count(slice.shape);
-  spec.copies.push_back({slice.shape, view.steps, strides(slice.shape, x.layout), view.offset, 0, 0});
+  spec.copies.push_back(
+      {slice.shape, view.steps, strides(slice.shape, x.layout), view.offset, 0, 0});
   std::vector<Layout> inputs(context.inputs.size(), Layout::plain);
   inputs[0] = x.layout;
   Lowering result = lowering(make_copy(std::move(spec)), inputs, {x.layout});
@@ -283,10 +292,12 @@ Padding spread(const std::vector<int64_t>& pads, std::vector<int64_t> axes, size
     std::iota(axes.begin(), axes.end(), int64_t{0});
   }
   if (pads.size() != 2 * axes.size()) {
-    throw input_error(fmt::format("{} pads for {} axes, expected twice as many", pads.size(), axes.size()));
+    throw input_error(
+        fmt::format("{} pads for {} axes, expected twice as many", pads.size(), axes.size()));
   }
   for (const int64_t count : pads) {
-    if (count < -kMostExtent || count > kMostExtent) throw input_error(fmt::format("a padding of {}", count));
+    if (count < -kMostExtent || count > kMostExtent)
+      throw input_error(fmt::format("a padding of {}", count));
   }
   Padding padding{std::vector<int64_t>(rank, 0), std::vector<int64_t>(rank, 0)};
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -316,7 +327,8 @@ int64_t padded_extent(const std::string& mode, int64_t extent, int64_t begin, in
     throw input_error("an axis of extent 0 has nothing to repeat");
   }
   const int64_t result = extent + begin + end;
-  if (result < 0) throw input_error(fmt::format("padding {} and {} removes more than {}", begin, end, extent));
+  if (result < 0)
+    throw input_error(fmt::format("padding {} and {} removes more than {}", begin, end, extent));
   return result;
 }
 
@@ -331,10 +343,10 @@ void check_value(const NodeView& node) {
   const TensorType& value = node.input_type(2);
   const auto shape = value.concrete_shape();
   if ((shape && element_count(*shape) != 1) ||
-      (node.has_input(2) && value.dtype != DType::undefined && node.input_type(0).dtype != DType::undefined &&
-       value.dtype != node.input_type(0).dtype)) {
-    throw input_error(fmt::format("the value to pad with is {}, not one number of type {}", to_string(value),
-                                  name(node.input_type(0).dtype)));
+      (node.has_input(2) && value.dtype != DType::undefined &&
+       node.input_type(0).dtype != DType::undefined && value.dtype != node.input_type(0).dtype)) {
+    throw input_error(fmt::format("the value to pad with is {}, not one number of type {}",
+                                  to_string(value), name(node.input_type(0).dtype)));
   }
 }
 
@@ -353,7 +365,8 @@ void infer_pad(InferContext& context) {
         if (kept) {
           (*type.shape)[d] = (*shape)[d];
         } else if ((*shape)[d].value) {
-          (*type.shape)[d] = {padded_extent(mode, *(*shape)[d].value, padding->begin[d], padding->end[d]), {}};
+          (*type.shape)[d] = {
+              padded_extent(mode, *(*shape)[d].value, padding->begin[d], padding->end[d]), {}};
         }
       }
     }
@@ -414,13 +427,16 @@ std::vector<Tensor> pad_reference(const ReferenceCall& call) {
 /// The constant's bits as stored in the output, or nothing where it is not known.
 template <bool from_attributes>
 std::optional<uint64_t> fill_bits(const LowerContext& context) {
-  Tensor value = Tensor::scalar(from_attributes ? context.node.attributes().real("value", 0) : 0.0F);
+  Tensor value =
+      Tensor::scalar(from_attributes ? context.node.attributes().real("value", 0) : 0.0F);
   if (!from_attributes && context.has(2)) {
-    if (context.inputs[2].constant == nullptr || context.inputs[2].params != nullptr) return std::nullopt;
+    if (context.inputs[2].constant == nullptr || context.inputs[2].params != nullptr)
+      return std::nullopt;
     value = context.inputs[2].constant->clone().reshaped({});
   }
   const QuantParams* params = context.outputs[0].params;
-  const Tensor stored = params != nullptr ? quantize(value, *params) : cast(value, context.outputs[0].dtype);
+  const Tensor stored =
+      params != nullptr ? quantize(value, *params) : cast(value, context.outputs[0].dtype);
   uint64_t fill = 0;
   std::memcpy(&fill, stored.raw(), stored.bytes());
   return fill;

@@ -49,10 +49,12 @@ std::vector<Tensor> softmax_reference(const ReferenceCall& call) {
       double highest = -HUGE_VAL;
       for (int64_t k = 0; k < span.along; ++k) highest = std::fmax(highest, from[at(k)]);
       double sum = 0;
-      for (int64_t k = 0; k < span.along; ++k) sum += std::exp(static_cast<double>(from[at(k)]) - highest);
+      for (int64_t k = 0; k < span.along; ++k)
+        sum += std::exp(static_cast<double>(from[at(k)]) - highest);
       for (int64_t k = 0; k < span.along; ++k) {
         const double shifted = static_cast<double>(from[at(k)]) - highest;
-        to[at(k)] = static_cast<float>(logarithm ? shifted - std::log(sum) : std::exp(shifted) / sum);
+        to[at(k)] =
+            static_cast<float>(logarithm ? shifted - std::log(sum) : std::exp(shifted) / sum);
       }
     }
   }
@@ -63,11 +65,14 @@ std::vector<Tensor> softmax_reference(const ReferenceCall& call) {
 
 template <bool single_axis, bool logarithm>
 Lowering lower_softmax(const LowerContext& context) {
-  if (context.quantized() || !context.post_ops.empty()) return Lowering::refuse("softmax runs alone, in float");
+  if (context.quantized() || !context.post_ops.empty())
+    return Lowering::refuse("softmax runs alone, in float");
   const Span span = span_of<single_axis>(context.node, context.inputs[0].shape);
   if (element_count(context.inputs[0].shape) == 0) return Lowering::refuse("an empty tensor");
-  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("elements that are not float");
-  const onednn::Operand source{DType::float32, {span.outer, span.along, span.inner}, Layout::plain, nullptr};
+  if (context.inputs[0].dtype != DType::float32)
+    return Lowering::refuse("elements that are not float");
+  const onednn::Operand source{
+      DType::float32, {span.outer, span.along, span.inner}, Layout::plain, nullptr};
   return lowering(onednn::make_softmax(source, 1, logarithm), {Layout::plain});
 }
 

@@ -64,9 +64,9 @@ auto within_frame(Frame&& frame, Body&& body) -> decltype(body()) {
 }  // namespace qtool
 
 /// For invariants of qtool itself, never for what a file or a flag can cause.
-#define QTOOL_CHECK(condition, detail)                                          \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      ::qtool::invariant_failed(#condition, __FILE__, __LINE__, (detail));      \
-    }                                                                           \
+#define QTOOL_CHECK(condition, detail)                                     \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
+      ::qtool::invariant_failed(#condition, __FILE__, __LINE__, (detail)); \
+    }                                                                      \
   } while (false)

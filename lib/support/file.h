@@ -36,8 +36,7 @@ class MappedFile {
 /// looks sees the old file or the whole new one. Errors (input): the folder is missing or not
 /// writable, the disk is full; then nothing is left behind.
 void write_file(const std::filesystem::path& path, std::string_view content);
-void write_file(const std::filesystem::path& path,
-                const std::function<void(std::ostream&)>& write);
+void write_file(const std::filesystem::path& path, const std::function<void(std::ostream&)>& write);
 
 /// SHA-256 (FIPS 180-4) in lower-case hexadecimal.
 std::string sha256(std::span<const std::byte> bytes);

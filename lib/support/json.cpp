@@ -72,8 +72,8 @@ Json read_json(const std::filesystem::path& path) {
     return Json::parse(content);
   } catch (const Json::parse_error& failure) {
     const size_t end = std::min<size_t>(failure.byte, content.size());
-    const auto line = 1 + std::count(content.begin(),
-                                     content.begin() + static_cast<std::ptrdiff_t>(end), '\n');
+    const auto line =
+        1 + std::count(content.begin(), content.begin() + static_cast<std::ptrdiff_t>(end), '\n');
     throw input_error(path.string() + ":" + std::to_string(line) + ": not valid JSON",
                       "Compare it with a file that qtool wrote.");
   } catch (const Json::exception&) {

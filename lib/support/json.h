@@ -26,14 +26,15 @@ void write_json(const std::filesystem::path& path, const Json& json);
 /// The member `key` of an object as a T. Errors (input): no object, missing, of another type.
 template <class T>
 T member(const Json& object, std::string_view key) {
-  if (!object.is_object()) throw input_error("expected an object with the key \"" + std::string(key) + '"');
+  if (!object.is_object())
+    throw input_error("expected an object with the key \"" + std::string(key) + '"');
   const auto found = object.find(key);
   if (found == object.end()) throw input_error("the key \"" + std::string(key) + "\" is missing");
   try {
     return found->template get<T>();
   } catch (const Json::exception&) {
-    throw input_error("the key \"" + std::string(key) + "\" has a value of the wrong type: " +
-                      found->dump().substr(0, 80));
+    throw input_error("the key \"" + std::string(key) +
+                      "\" has a value of the wrong type: " + found->dump().substr(0, 80));
   }
 }
 

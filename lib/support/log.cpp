@@ -7,9 +7,8 @@
 namespace qtool {
 
 Log::Log(LogLevel level)
-    : level_(level),
-      logger_(std::make_shared<spdlog::logger>(
-          "qtool", std::make_shared<spdlog::sinks::stderr_color_sink_mt>())) {
+    : level_(level), logger_(std::make_shared<spdlog::logger>(
+                         "qtool", std::make_shared<spdlog::sinks::stderr_color_sink_mt>())) {
   logger_->set_pattern("qtool: %^%l%$: %v");
   switch (level) {
     case LogLevel::quiet: logger_->set_level(spdlog::level::err); break;

@@ -32,7 +32,8 @@ void parallel_for(int64_t count, int64_t grain, RangeBody body) {
   }
   std::exception_ptr failure;
   std::mutex failure_mutex;
-#pragma omp parallel for num_threads(static_cast<int>(ranges)) schedule(static, 1)
+  const auto threads = static_cast<int>(ranges);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int64_t range = 0; range < ranges; ++range) {
     try {
       body(count * range / ranges, count * (range + 1) / ranges);

@@ -46,13 +46,14 @@ Graph quantized(const Case& test) {
   const auto data = open_dataset(test.calibration);
   Loader loader(*data, in_order(data->size(), test.calibration_samples), {.batch_size = 1});
   const std::string input = declared_inputs(graph).at(0).name;
-  const CalibrationTable table = calibrate(graph, builtin_ops(), values, [&]() -> std::optional<FeedBatch> {
-    auto batch = loader.next();
-    if (!batch) return std::nullopt;
-    FeedBatch fed{{}, batch->ids};
-    fed.inputs.emplace(input, cast(batch->inputs.begin()->second, DType::float32));
-    return fed;
-  });
+  const CalibrationTable table =
+      calibrate(graph, builtin_ops(), values, [&]() -> std::optional<FeedBatch> {
+        auto batch = loader.next();
+        if (!batch) return std::nullopt;
+        FeedBatch fed{{}, batch->ids};
+        fed.inputs.emplace(input, cast(batch->inputs.begin()->second, DType::float32));
+        return fed;
+      });
   insert_qdq(graph, plan_quantization(graph, builtin_ops(), table, target));
   REQUIRE(verify(graph).empty());
   return graph;
@@ -133,22 +134,54 @@ Preprocessing steps(const char* text) { return Preprocessing::parse(text); }
 TEST_CASE("the shipped model keeps its accuracy, and ONNX Runtime agrees") {
   const std::filesystem::path models = std::filesystem::path(QTOOL_SOURCE_DIR) / "models";
   const Preprocessing glyphs = Preprocessing::parse((models / "glyphs.yaml").string());
-  check_case({"glyphs_cnn", models / "glyphs_cnn.onnx", {models / "glyphs_train.npz", glyphs}, 500,
-              {models / "glyphs_test.npz", glyphs}, 2000, 50, 1.0});
+  check_case({"glyphs_cnn",
+              models / "glyphs_cnn.onnx",
+              {models / "glyphs_train.npz", glyphs},
+              500,
+              {models / "glyphs_test.npz", glyphs},
+              2000,
+              50,
+              1.0});
 }
 
 TEST_CASE("real models keep their accuracy, and ONNX Runtime agrees", "[assets]") {
   QTOOL_NEED_ASSETS();
   const std::filesystem::path assets = QTOOL_ASSETS;
-  const auto model = [&](const char* name) { return assets / "models" / (std::string(name) + ".onnx"); };
+  const auto model = [&](const char* name) {
+    return assets / "models" / (std::string(name) + ".onnx");
+  };
   const auto cifar = [&](const char* file) { return assets / "data" / "cifar10" / file; };
   const auto photos = assets / "data" / "imagenet_500";
-  check_case({"resnet20", model("resnet20_cifar10"), {cifar("data_batch_1.bin"), steps("cifar10")}, 512,
-              {cifar("test_batch.bin"), steps("cifar10")}, 10000, 50, 0.2});
-  check_case({"resnet8", model("mlperf_tiny_resnet8_cifar10"), {cifar("data_batch_1.bin"), steps("none")}, 512,
-              {cifar("test_batch.bin"), steps("none")}, 10000, 50, 0.5});
-  check_case({"mobilenetv2", model("mobilenetv2_1.0_224_imagenet"), {photos, steps("imagenet-tf")}, 100,
-              {photos, steps("imagenet-tf")}, 500, 10, 2.0});
-  check_case({"squeezenet", model("squeezenet1.1_imagenet"), {photos, steps("imagenet")}, 100,
-              {photos, steps("imagenet")}, 500, 10, 2.0});
+  check_case({"resnet20",
+              model("resnet20_cifar10"),
+              {cifar("data_batch_1.bin"), steps("cifar10")},
+              512,
+              {cifar("test_batch.bin"), steps("cifar10")},
+              10000,
+              50,
+              0.2});
+  check_case({"resnet8",
+              model("mlperf_tiny_resnet8_cifar10"),
+              {cifar("data_batch_1.bin"), steps("none")},
+              512,
+              {cifar("test_batch.bin"), steps("none")},
+              10000,
+              50,
+              0.5});
+  check_case({"mobilenetv2",
+              model("mobilenetv2_1.0_224_imagenet"),
+              {photos, steps("imagenet-tf")},
+              100,
+              {photos, steps("imagenet-tf")},
+              500,
+              10,
+              2.0});
+  check_case({"squeezenet",
+              model("squeezenet1.1_imagenet"),
+              {photos, steps("imagenet")},
+              100,
+              {photos, steps("imagenet")},
+              500,
+              10,
+              2.0});
 }

@@ -30,18 +30,23 @@ struct Model {
     graph.add_input(id);
     return id;
   }
-  ValueId input(const std::string& name, const Shape& shape) { return input(name, {DType::float32, shape}); }
-  ValueId constant(Constant tensor) { return graph.add_constant(graph.unique_name("c"), std::move(tensor)); }
+  ValueId input(const std::string& name, const Shape& shape) {
+    return input(name, {DType::float32, shape});
+  }
+  ValueId constant(Constant tensor) {
+    return graph.add_constant(graph.unique_name("c"), std::move(tensor));
+  }
 
   /// A node with these inputs; its first output.
-  ValueId add(const std::string& op, std::vector<ValueId> inputs, const CaseAttributes& attributes = {},
-              int outputs = 1) {
+  ValueId add(const std::string& op, std::vector<ValueId> inputs,
+              const CaseAttributes& attributes = {}, int outputs = 1) {
     Node node;
     node.op = {"", op};
     node.name = graph.unique_name(op);
     node.inputs = std::move(inputs);
     for (const auto& [name, value] : attributes) node.attributes.set(name, value);
-    for (int i = 0; i < outputs; ++i) node.outputs.push_back(graph.add_value(graph.unique_name(op + "_out")));
+    for (int i = 0; i < outputs; ++i)
+      node.outputs.push_back(graph.add_value(graph.unique_name(op + "_out")));
     const ValueId first = node.outputs[0];
     graph.add_node(std::move(node));
     return first;
@@ -52,14 +57,19 @@ struct Model {
   }
 
   /// 3x3, same padding, random weights and bias.
-  ValueId conv(ValueId x, int64_t channels, int64_t filters, uint64_t seed, const CaseAttributes& more = {}) {
+  ValueId conv(ValueId x, int64_t channels, int64_t filters, uint64_t seed,
+               const CaseAttributes& more = {}) {
     CaseAttributes attributes{{"pads", ints({1, 1, 1, 1})}};
     attributes.insert(attributes.end(), more.begin(), more.end());
-    return add("Conv", {x, constant(scaled(noise({filters, channels, 3, 3}, seed), channels * 9)), constant(noise({filters}, seed + 1))},
+    return add("Conv",
+               {x, constant(scaled(noise({filters, channels, 3, 3}, seed), channels * 9)),
+                constant(noise({filters}, seed + 1))},
                attributes);
   }
 
-  ValueId quantize(ValueId x, const Grid& grid) { return add("QuantizeLinear", {x, scale(grid), zero(grid)}); }
+  ValueId quantize(ValueId x, const Grid& grid) {
+    return add("QuantizeLinear", {x, scale(grid), zero(grid)});
+  }
   ValueId dequantize(ValueId codes, const Grid& grid) {
     return add("DequantizeLinear", {codes, scale(grid), zero(grid)});
   }
@@ -70,7 +80,8 @@ struct Model {
   ValueId weights(const Tensor& real, int axis, std::vector<float>& scales) {
     const int64_t slices = real.shape()[static_cast<size_t>(axis)];
     int64_t inner = 1;
-    for (size_t d = static_cast<size_t>(axis) + 1; d < real.shape().size(); ++d) inner *= real.shape()[d];
+    for (size_t d = static_cast<size_t>(axis) + 1; d < real.shape().size(); ++d)
+      inner *= real.shape()[d];
     std::vector<Range> ranges(static_cast<size_t>(slices));
     for (int64_t i = 0; i < real.size(); ++i) {
       Range& range = ranges[static_cast<size_t>(i / inner % slices)];
@@ -79,10 +90,11 @@ struct Model {
     }
     const QuantParams params = choose_params(ranges, {8, true, true}, Scheme::symmetric, axis);
     scales = params.scale;
-    return add("DequantizeLinear",
-               {constant(make_constant(qtool::quantize(real, params))), constant(f32({slices}, scales)),
-                constant(s8({slices}, std::vector<int8_t>(static_cast<size_t>(slices), 0)))},
-               {{"axis", int64_t{axis}}});
+    return add(
+        "DequantizeLinear",
+        {constant(make_constant(qtool::quantize(real, params))), constant(f32({slices}, scales)),
+         constant(s8({slices}, std::vector<int8_t>(static_cast<size_t>(slices), 0)))},
+        {{"axis", int64_t{axis}}});
   }
 
   /// Bias as int32 codes in units of source scale times weight scale.
@@ -94,14 +106,16 @@ struct Model {
       codes.push_back(quantize_bias(real.data<float>()[i], scales.back()));
     }
     const auto count = static_cast<int64_t>(codes.size());
-    return add("DequantizeLinear", {constant(s32({count}, codes)), constant(f32({count}, scales))}, {{"axis", int64_t{0}}});
+    return add("DequantizeLinear", {constant(s32({count}, codes)), constant(f32({count}, scales))},
+               {{"axis", int64_t{0}}});
   }
 
   /// A quantized 3x3 convolution of a dequantized x.
-  ValueId quantized_conv(ValueId x, float source_scale, int64_t channels, int64_t filters, uint64_t seed,
-                         const CaseAttributes& more = {}) {
+  ValueId quantized_conv(ValueId x, float source_scale, int64_t channels, int64_t filters,
+                         uint64_t seed, const CaseAttributes& more = {}) {
     std::vector<float> scales;
-    const ValueId w = weights(*scaled(noise({filters, channels, 3, 3}, seed), channels * 9), 0, scales);
+    const ValueId w =
+        weights(*scaled(noise({filters, channels, 3, 3}, seed), channels * 9), 0, scales);
     CaseAttributes attributes{{"pads", ints({1, 1, 1, 1})}};
     attributes.insert(attributes.end(), more.begin(), more.end());
     return add("Conv", {x, w, bias(*noise({filters}, seed + 1), source_scale, scales)}, attributes);

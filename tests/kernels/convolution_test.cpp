@@ -23,8 +23,9 @@ struct Geometry {
   std::vector<int64_t> dilations;
 
   std::string line() const {
-    return fmt::format("x {} w {} groups {} strides {} pads {} dilations {}", to_string(source), to_string(weights), groups,
-                       to_string(strides), to_string(pads), to_string(dilations));
+    return fmt::format("x {} w {} groups {} strides {} pads {} dilations {}", to_string(source),
+                       to_string(weights), groups, to_string(strides), to_string(pads),
+                       to_string(dilations));
   }
 };
 
@@ -34,7 +35,8 @@ Geometry random_geometry(Rng& rng) {
   const int64_t unit = 1 + rng.below(kind == 0 ? 35 : 12);
   g.groups = kind == 0 ? unit : kind == 1 ? 2 + rng.below(3) : 1;
   const int64_t per_group = kind == 0 ? 1 : kind == 1 ? 1 + rng.below(9) : 1 + rng.below(35);
-  const int64_t filters_per_group = kind == 0 ? 1 + rng.below(2) : 1 + rng.below(kind == 1 ? 9 : 35);
+  const int64_t filters_per_group =
+      kind == 0 ? 1 + rng.below(2) : 1 + rng.below(kind == 1 ? 9 : 35);
   g.source = {1 + rng.below(2), per_group * g.groups};
   g.weights = {filters_per_group * g.groups, per_group};
   g.destination = {g.source[0], g.weights[0]};
@@ -73,7 +75,9 @@ std::vector<int64_t> spatial_index(const Shape& shape, int64_t flat) {
   return index;
 }
 
-int64_t spatial_count(const Shape& shape) { return element_count({shape.begin() + 2, shape.end()}); }
+int64_t spatial_count(const Shape& shape) {
+  return element_count({shape.begin() + 2, shape.end()});
+}
 
 Sums exact_sums(const Geometry& g, const std::vector<double>& x, const std::vector<double>& w) {
   Sums sums;
@@ -99,8 +103,9 @@ Sums exact_sums(const Geometry& g, const std::vector<double>& x, const std::vect
           }
           for (int64_t c = 0; inside && c < per_group; ++c) {
             const int64_t channel = m / filters_per_group * per_group + c;
-            const double product = x[static_cast<size_t>((n * g.source[1] + channel) * plane + at)] *
-                                   w[static_cast<size_t>((m * per_group + c) * taps + t)];
+            const double product =
+                x[static_cast<size_t>((n * g.source[1] + channel) * plane + at)] *
+                w[static_cast<size_t>((m * per_group + c) * taps + t)];
             sum += product;
             magnitude += std::abs(product);
           }
@@ -125,7 +130,8 @@ Tensor stored(const Tensor& x, Layout layout) {
       at += rest % x.shape()[d] * to[d];
       rest /= x.shape()[d];
     }
-    std::copy_n(x.raw() + static_cast<size_t>(i) * width, width, y.raw() + static_cast<size_t>(at) * width);
+    std::copy_n(x.raw() + static_cast<size_t>(i) * width, width,
+                y.raw() + static_cast<size_t>(at) * width);
   }
   return y;
 }
@@ -141,7 +147,8 @@ Tensor loaded(const Tensor& y, Layout layout) {
       at += rest % y.shape()[d] * from[d];
       rest /= y.shape()[d];
     }
-    std::copy_n(y.raw() + static_cast<size_t>(at) * width, width, x.raw() + static_cast<size_t>(i) * width);
+    std::copy_n(y.raw() + static_cast<size_t>(at) * width, width,
+                x.raw() + static_cast<size_t>(i) * width);
   }
   return x;
 }
@@ -172,7 +179,8 @@ void check_one(uint64_t seed, Tally& tally) {
   const DType result = types.codes_out ? types.destination.type.storage() : DType::float32;
   onednn::ConvolutionSpec spec;
   spec.source = {x.dtype(), g.source, layout, source};
-  spec.destination = {result, g.destination, layout, types.codes_out ? &types.destination : nullptr};
+  spec.destination = {result, g.destination, layout,
+                      types.codes_out ? &types.destination : nullptr};
   spec.weights = &w;
   spec.weight_params = weight_params;
   spec.bias = bias.present ? &bias.elements : nullptr;
@@ -197,8 +205,8 @@ void check_one(uint64_t seed, Tally& tally) {
   run(*made.kernel, {source_memory.raw(), nullptr, nullptr, y.raw()}, {y.raw()});
   const std::string text = compare(loaded(y, layout), wanted, sums.magnitude, types, tally);
   if (text.empty()) return;
-  tally.wrong.push_back(fmt::format("seed {}: {}, {}, {} by {}: {}", seed, g.line(), name(layout), describe(types, bias),
-                                    made.kernel->description(), text));
+  tally.wrong.push_back(fmt::format("seed {}: {}, {}, {} by {}: {}", seed, g.line(), name(layout),
+                                    describe(types, bias), made.kernel->description(), text));
 }
 
 }  // namespace

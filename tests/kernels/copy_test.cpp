@@ -34,7 +34,8 @@ void naive(const StridedCopy& copy, size_t width, const std::byte* from, std::by
       source += at * copy.from_strides[d];
       target += at * copy.to_strides[d];
     }
-    std::memcpy(to + static_cast<size_t>(target) * width, from + static_cast<size_t>(source) * width, width);
+    std::memcpy(to + static_cast<size_t>(target) * width,
+                from + static_cast<size_t>(source) * width, width);
   }
 }
 
@@ -51,7 +52,8 @@ Problem random_problem(Rng& rng) {
   Problem problem;
   StridedCopy& copy = problem.copy;
   const uint32_t most = rank <= 2 ? 40 : rank == 3 ? 18 : 6;
-  for (uint32_t d = 0; d < rank; ++d) copy.extents.push_back(rng.below(40) == 0 ? 0 : 1 + rng.below(most));
+  for (uint32_t d = 0; d < rank; ++d)
+    copy.extents.push_back(rng.below(40) == 0 ? 0 : 1 + rng.below(most));
   copy.from_strides.resize(rank);
   copy.to_strides.resize(rank);
   std::vector<size_t> order(rank);
@@ -81,8 +83,9 @@ Problem random_problem(Rng& rng) {
 }
 
 std::string line(const StridedCopy& copy, size_t width) {
-  return fmt::format("{} bytes, extents {} from {} + {} to {} + {}", width, to_string(copy.extents), copy.from_offset,
-                     to_string(copy.from_strides), copy.to_offset, to_string(copy.to_strides));
+  return fmt::format("{} bytes, extents {} from {} + {} to {} + {}", width, to_string(copy.extents),
+                     copy.from_offset, to_string(copy.from_strides), copy.to_offset,
+                     to_string(copy.to_strides));
 }
 
 void fill(std::vector<std::byte>& data, Rng& rng) {
@@ -130,8 +133,8 @@ TEST_CASE("Several copies from several inputs over a fill") {
 }
 
 TEST_CASE("Large transpositions, on one thread and on two") {
-  for (const Shape& shape : {Shape{3, 300, 400}, Shape{4, 129, 257}, Shape{2, 190, 500}, Shape{64, 57, 63},
-                             Shape{1, 1000, 1000}, Shape{17, 16, 1000}}) {
+  for (const Shape& shape : {Shape{3, 300, 400}, Shape{4, 129, 257}, Shape{2, 190, 500},
+                             Shape{64, 57, 63}, Shape{1, 1000, 1000}, Shape{17, 16, 1000}}) {
     // [C, H, W] to [H, W, C], as between the layouts.
     const int64_t c = shape[0];
     const int64_t h = shape[1];

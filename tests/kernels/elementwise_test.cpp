@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vector loops (compiled for several CPU levels) against plain arithmetic in this file, which is
-// compiled for the oldest one: the results are the same bits.
+// The vector loops (compiled for several CPU levels) against plain arithmetic in this file, which
+// is compiled for the oldest one: the results are the same bits.
 #include "kernels/host/elementwise.h"
 
 #include <bit>
@@ -103,7 +103,8 @@ TEST_CASE("Binary kernels with operands broadcast in any direction") {
     Shape extents;
     const uint32_t rank = rng.below(5);
     for (uint32_t d = 0; d < rank; ++d) {
-      extents.push_back(rng.below(30) == 0 ? 0 : 1 + rng.below(round % 20 == 0 && rank < 3 ? 400 : 9));
+      extents.push_back(rng.below(30) == 0 ? 0
+                                           : 1 + rng.below(round % 20 == 0 && rank < 3 ? 400 : 9));
     }
     const auto strides_with_gaps = [&](int64_t& elements) {
       std::vector<int64_t> strides(extents.size(), 0);
@@ -119,8 +120,10 @@ TEST_CASE("Binary kernels with operands broadcast in any direction") {
     int64_t b_count = 0;
     const auto a_strides = strides_with_gaps(a_count);
     const auto b_strides = strides_with_gaps(b_count);
-    const std::vector<float> a = values(static_cast<size_t>(a_count + 9), static_cast<uint64_t>(round));
-    const std::vector<float> b = values(static_cast<size_t>(b_count + 9), static_cast<uint64_t>(round) + 1000);
+    const std::vector<float> a =
+        values(static_cast<size_t>(a_count + 9), static_cast<uint64_t>(round));
+    const std::vector<float> b =
+        values(static_cast<size_t>(b_count + 9), static_cast<uint64_t>(round) + 1000);
     const auto op = rng.below(4);
     const int64_t count = element_count(extents);
     std::vector<float> wanted(static_cast<size_t>(count));
@@ -137,7 +140,8 @@ TEST_CASE("Binary kernels with operands broadcast in any direction") {
       wanted[static_cast<size_t>(i)] = y < 0 ? 0.0F : y;
     }
     const std::vector<PostOp> relu{{PostOp::Kind::relu}};
-    MadeKernel made = make_binary(static_cast<BinaryOp>(op), extents, {a_strides}, {b_strides}, relu);
+    MadeKernel made =
+        make_binary(static_cast<BinaryOp>(op), extents, {a_strides}, {b_strides}, relu);
     REQUIRE(made.kernel != nullptr);
     std::vector<float> y(wanted.size());
     test::run(*made.kernel, {a.data(), b.data()}, {y.data()});

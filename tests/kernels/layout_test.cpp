@@ -57,7 +57,8 @@ TEST_CASE("Layouts are the same order exactly where every element lies in the sa
     const auto plain = strides(shape, Layout::plain);
     const auto last = strides(shape, Layout::channels_last);
     bool same = true;
-    for (const auto& index : indices(shape)) same = same && offset(index, plain) == offset(index, last);
+    for (const auto& index : indices(shape))
+      same = same && offset(index, plain) == offset(index, last);
     CAPTURE(to_string(shape));
     CHECK(same_order(shape, Layout::plain, Layout::channels_last) == same);
     CHECK(same_order(shape, Layout::channels_last, Layout::plain) == same);
@@ -76,13 +77,16 @@ TEST_CASE("A layout conversion moves every element to its place, and back") {
     for (size_t i = 0; i < plain.size(); ++i) plain[i] = static_cast<uint16_t>(i);
     std::vector<uint16_t> last(plain.size());
     std::vector<uint16_t> back(plain.size());
-    test::run(*make_layout_conversion(shape, 2, Layout::plain, Layout::channels_last), {plain.data()}, {last.data()});
-    test::run(*make_layout_conversion(shape, 2, Layout::channels_last, Layout::plain), {last.data()}, {back.data()});
+    test::run(*make_layout_conversion(shape, 2, Layout::plain, Layout::channels_last),
+              {plain.data()}, {last.data()});
+    test::run(*make_layout_conversion(shape, 2, Layout::channels_last, Layout::plain),
+              {last.data()}, {back.data()});
     CAPTURE(to_string(shape));
     const auto steps = strides(shape, Layout::channels_last);
     size_t i = 0;
     bool right = true;
-    for (const auto& index : indices(shape)) right = right && last[static_cast<size_t>(offset(index, steps))] == plain[i++];
+    for (const auto& index : indices(shape))
+      right = right && last[static_cast<size_t>(offset(index, steps))] == plain[i++];
     CHECK(right);
     CHECK(back == plain);
   }

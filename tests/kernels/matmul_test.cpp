@@ -66,7 +66,8 @@ Sums exact_sums(const Product& p, const std::vector<double>& x, const std::vecto
         double sum = 0;
         double magnitude = 0;
         for (int64_t t = 0; t < k; ++t) {
-          const double product = x[static_cast<size_t>(left + i * k + t)] * w[static_cast<size_t>(right + t * n + j)];
+          const double product =
+              x[static_cast<size_t>(left + i * k + t)] * w[static_cast<size_t>(right + t * n + j)];
           sum += product;
           magnitude += std::abs(product);
         }
@@ -86,7 +87,8 @@ Tensor transposed(const Tensor& w) {
   const auto width = static_cast<size_t>(bits(w.dtype())) / 8;
   for (int64_t i = 0; i < k; ++i) {
     for (int64_t j = 0; j < n; ++j) {
-      std::copy_n(w.raw() + static_cast<size_t>(i * n + j) * width, width, t.raw() + static_cast<size_t>(j * k + i) * width);
+      std::copy_n(w.raw() + static_cast<size_t>(i * n + j) * width, width,
+                  t.raw() + static_cast<size_t>(j * k + i) * width);
     }
   }
   return t;
@@ -122,7 +124,8 @@ void check_one(uint64_t seed, Tally& tally) {
   onednn::MatmulSpec spec;
   spec.source = {x.dtype(), p.source, Layout::plain, source};
   spec.weights = {w.dtype(), p.weights, Layout::plain, weight_params};
-  spec.destination = {result, p.destination, Layout::plain, types.codes_out ? &types.destination : nullptr};
+  spec.destination = {result, p.destination, Layout::plain,
+                      types.codes_out ? &types.destination : nullptr};
   spec.constant_weights = constant ? &stored_weights : nullptr;
   spec.transposed_weights = turned;
   spec.bias = bias.present ? &bias.elements : nullptr;
@@ -142,13 +145,15 @@ void check_one(uint64_t seed, Tally& tally) {
   run(*made.kernel, {x.raw(), w.raw(), nullptr, y.raw()}, {y.raw()});
   const std::string text = compare(y, wanted, sums.magnitude, types, tally);
   if (text.empty()) return;
-  tally.wrong.push_back(fmt::format("seed {}: x {} w {}{}{}, {} by {}: {}", seed, to_string(p.source), to_string(p.weights),
-                                    turned ? " transposed" : "", constant ? " constant" : "", describe(types, bias),
-                                    made.kernel->description(), text));
+  tally.wrong.push_back(fmt::format("seed {}: x {} w {}{}{}, {} by {}: {}", seed,
+                                    to_string(p.source), to_string(p.weights),
+                                    turned ? " transposed" : "", constant ? " constant" : "",
+                                    describe(types, bias), made.kernel->description(), text));
 }
 
 /// Max or mean of what a window sees, by definition.
-double pooled(const onednn::PoolSpec& spec, const std::vector<double>& plane, const std::vector<int64_t>& out) {
+double pooled(const onednn::PoolSpec& spec, const std::vector<double>& plane,
+              const std::vector<int64_t>& out) {
   const Shape& x = spec.source.shape;
   const size_t rank = spec.kernel.size();
   double best = -std::numeric_limits<double>::infinity();
@@ -188,13 +193,15 @@ void check_pool(Rng& rng, const std::string& label, int& refused) {
   onednn::PoolSpec spec;
   spec.kind = static_cast<onednn::PoolSpec::Kind>(rng.below(3));
   const DType dtypes[] = {DType::float32, DType::uint8, DType::int8};
-  const DType dtype = spec.kind == onednn::PoolSpec::Kind::max ? dtypes[rng.below(3)] : DType::float32;
+  const DType dtype =
+      spec.kind == onednn::PoolSpec::Kind::max ? dtypes[rng.below(3)] : DType::float32;
   const uint32_t rank = 1 + rng.below(8) / 3;
   Shape x{1 + rng.below(2), 1 + rng.below(40)};
   Shape y = x;
   std::vector<int64_t> ends;
   // Counting the padding of a window that hangs over is left to the reference by the lowering.
-  const bool ceil = spec.kind != onednn::PoolSpec::Kind::average_including_pads && rng.below(3) == 0;
+  const bool ceil =
+      spec.kind != onednn::PoolSpec::Kind::average_including_pads && rng.below(3) == 0;
   for (uint32_t d = 0; d < rank; ++d) {
     const int64_t kernel = 1 + rng.below(4);
     const int64_t stride = 1 + rng.below(3);
@@ -228,9 +235,10 @@ void check_pool(Rng& rng, const std::string& label, int& refused) {
   const std::vector<double> got = to_doubles(result);
   const auto plane = static_cast<std::ptrdiff_t>(element_count({x.begin() + 2, x.end()}));
   const int64_t positions = element_count({y.begin() + 2, y.end()});
-  INFO(label << ": kind " << static_cast<int>(spec.kind) << ' ' << name(dtype) << " x " << to_string(x) << " kernel "
-             << to_string(spec.kernel) << " strides " << to_string(spec.strides) << " pads " << to_string(spec.pads)
-             << (ceil ? " ceil" : "") << " by " << made.kernel->description());
+  INFO(label << ": kind " << static_cast<int>(spec.kind) << ' ' << name(dtype) << " x "
+             << to_string(x) << " kernel " << to_string(spec.kernel) << " strides "
+             << to_string(spec.strides) << " pads " << to_string(spec.pads) << (ceil ? " ceil" : "")
+             << " by " << made.kernel->description());
   for (int64_t i = 0; i < element_count(y); ++i) {
     std::vector<int64_t> out(rank);
     int64_t rest = i;
@@ -261,7 +269,8 @@ TEST_CASE("Pooling sees what its window sees") {
   constexpr uint64_t kSeed = 13;
   Rng rng(kSeed);
   int refused = 0;
-  for (int round = 0; round < 500; ++round) check_pool(rng, fmt::format("seed {} round {}", kSeed, round), refused);
+  for (int round = 0; round < 500; ++round)
+    check_pool(rng, fmt::format("seed {} round {}", kSeed, round), refused);
   CHECK(refused == 0);
 }
 

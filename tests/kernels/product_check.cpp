@@ -52,7 +52,8 @@ ProductTypes random_types(Rng& rng, int64_t channels, int weights_axis) {
 Tensor random_operand(Rng& rng, Shape shape, const QuantParams* params) {
   if (params == nullptr) {
     Tensor tensor(DType::float32, std::move(shape));
-    for (float& value : tensor.data<float>()) value = (static_cast<float>(rng.below(129)) - 64) / 16;
+    for (float& value : tensor.data<float>())
+      value = (static_cast<float>(rng.below(129)) - 64) / 16;
     return tensor;
   }
   Tensor tensor(params->type.storage(), std::move(shape));
@@ -83,9 +84,11 @@ Bias random_bias(Rng& rng, const ProductTypes& types, int64_t channels) {
   if (!bias.present) return bias;
   if (types.integer && types.integer_bias) {
     bias.elements = Tensor(DType::int32, {channels});
-    for (int32_t& code : bias.elements.data<int32_t>()) code = static_cast<int32_t>(rng.below(60001)) - 30000;
+    for (int32_t& code : bias.elements.data<int32_t>())
+      code = static_cast<int32_t>(rng.below(60001)) - 30000;
     bias.params.type = types.weights.type;
-    for (const float scale : types.weights.scale) bias.params.scale.push_back(scale * types.source.scale[0]);
+    for (const float scale : types.weights.scale)
+      bias.params.scale.push_back(scale * types.source.scale[0]);
     bias.params.zero_point.assign(bias.params.scale.size(), 0);
     bias.params.axis = types.weights.per_tensor() ? std::nullopt : std::optional(0);
   } else {
@@ -118,8 +121,8 @@ double activated(const std::vector<PostOp>& posts, double y, double residual) {
   return y;
 }
 
-std::string compare(const Tensor& got, const std::vector<double>& wanted, const std::vector<double>& magnitude,
-                    const ProductTypes& types, Tally& tally) {
+std::string compare(const Tensor& got, const std::vector<double>& wanted,
+                    const std::vector<double>& magnitude, const ProductTypes& types, Tally& tally) {
   const std::vector<double> values = to_doubles(got);
   std::string first;
   int64_t wrong = 0;
@@ -136,14 +139,16 @@ std::string compare(const Tensor& got, const std::vector<double>& wanted, const 
     const double off = std::abs(values[i] - target);
     if (types.codes_out && off == 1) ++tally.off_by_one;
     if (off <= allowed) continue;
-    if (wrong++ == 0) first = fmt::format("result {} is {} instead of {} (allowed {})", i, values[i], target, allowed);
+    if (wrong++ == 0)
+      first =
+          fmt::format("result {} is {} instead of {} (allowed {})", i, values[i], target, allowed);
   }
   return wrong == 0 ? "" : fmt::format("{} of {} wrong, {}", wrong, wanted.size(), first);
 }
 
 std::string summary(const std::string& what, const Tally& tally) {
-  std::string text = fmt::format("{}: {} cases, {} of {} results off by one code; refused:", what, tally.cases,
-                                 tally.off_by_one, tally.results);
+  std::string text = fmt::format("{}: {} cases, {} of {} results off by one code; refused:", what,
+                                 tally.cases, tally.off_by_one, tally.results);
   for (const auto& [reason, count] : tally.refused) text += fmt::format(" {} ({});", reason, count);
   return text + '\n';
 }
@@ -151,18 +156,24 @@ std::string summary(const std::string& what, const Tally& tally) {
 std::vector<uint64_t> seeds(uint64_t first, int usual) {
   if (const char* only = std::getenv("QTOOL_TEST_SEED")) return {std::strtoull(only, nullptr, 10)};
   const char* effort = std::getenv("QTOOL_TEST_EFFORT");
-  std::vector<uint64_t> list(static_cast<size_t>(usual) * (effort != nullptr ? std::strtoull(effort, nullptr, 10) : 1));
+  std::vector<uint64_t> list(static_cast<size_t>(usual) *
+                             (effort != nullptr ? std::strtoull(effort, nullptr, 10) : 1));
   std::iota(list.begin(), list.end(), first);
   return list;
 }
 
 std::string describe(const ProductTypes& types, const Bias& bias) {
-  std::string text = types.integer ? fmt::format("{} zero {}, weights {}", to_string(types.source.type), types.source.zero_point[0],
-                                                 types.weights.per_tensor() ? "per tensor" : "per channel")
-                                   : std::string("float");
+  std::string text = types.integer
+                         ? fmt::format("{} zero {}, weights {}", to_string(types.source.type),
+                                       types.source.zero_point[0],
+                                       types.weights.per_tensor() ? "per tensor" : "per channel")
+                         : std::string("float");
   if (bias.present) text += bias.elements.dtype() == DType::int32 ? ", int32 bias" : ", float bias";
-  for (const PostOp& op : types.posts) text += ", post-op " + std::to_string(static_cast<int>(op.kind));
-  if (types.codes_out) text += fmt::format(" -> {} zero {}", to_string(types.destination.type), types.destination.zero_point[0]);
+  for (const PostOp& op : types.posts)
+    text += ", post-op " + std::to_string(static_cast<int>(op.kind));
+  if (types.codes_out)
+    text += fmt::format(" -> {} zero {}", to_string(types.destination.type),
+                        types.destination.zero_point[0]);
   return text;
 }
 

@@ -53,7 +53,8 @@ void settle_destination(Rng& rng, ProductTypes& types, const std::vector<double>
 
 /// Real results: (sum + bias) in real units, before the post-ops. `channel(i)` of result i.
 template <class Channel>
-std::vector<double> in_real_units(const Sums& sums, const ProductTypes& types, const Bias& bias, Channel&& channel) {
+std::vector<double> in_real_units(const Sums& sums, const ProductTypes& types, const Bias& bias,
+                                  Channel&& channel) {
   std::vector<double> reals = sums.exact;
   for (size_t i = 0; i < reals.size(); ++i) {
     const size_t c = channel(i);
@@ -64,8 +65,9 @@ std::vector<double> in_real_units(const Sums& sums, const ProductTypes& types, c
     }
     reals[i] *= unit;
     if (!bias.present) continue;
-    reals[i] += bias.elements.dtype() == DType::int32 ? bias.elements.data<int32_t>()[c] * unit
-                                                       : static_cast<double>(bias.elements.data<float>()[c]);
+    reals[i] += bias.elements.dtype() == DType::int32
+                    ? bias.elements.data<int32_t>()[c] * unit
+                    : static_cast<double>(bias.elements.data<float>()[c]);
   }
   return reals;
 }
@@ -83,16 +85,16 @@ struct Tally {
 
 /// "", or the first result that is further from `wanted` than it may be: one code, or for floats
 /// 1e-5 of the magnitude of what was summed.
-std::string compare(const Tensor& got, const std::vector<double>& wanted, const std::vector<double>& magnitude,
-                    const ProductTypes& types, Tally& tally);
+std::string compare(const Tensor& got, const std::vector<double>& wanted,
+                    const std::vector<double>& magnitude, const ProductTypes& types, Tally& tally);
 
 std::string describe(const ProductTypes& types, const Bias& bias);
 
 /// What a run of many cases found, in two or three lines.
 std::string summary(const std::string& what, const Tally& tally);
 
-/// Seeds from `first` on. The environment variables QTOOL_TEST_EFFORT, a factor on their number, and
-/// QTOOL_TEST_SEED, the only one, are for hunting.
+/// Seeds from `first` on. The environment variables QTOOL_TEST_EFFORT, a factor on their number,
+/// and QTOOL_TEST_SEED, the only one, are for hunting.
 std::vector<uint64_t> seeds(uint64_t first, int usual);
 
 }  // namespace qtool::test

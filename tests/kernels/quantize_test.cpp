@@ -26,7 +26,8 @@ std::vector<float> hard_values(float scale) {
     values.push_back(std::nextafter(tie, -1e9F));
   }
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  for (const float value : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), -0.0F, 1e38F, -1e38F, 1e-40F}) {
+  for (const float value :
+       {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), -0.0F, 1e38F, -1e38F, 1e-40F}) {
     values.push_back(value);
   }
   return values;
@@ -37,11 +38,13 @@ int32_t by_the_book(float x, const QuantParams& p) {
   const float quotient = x / p.scale[0];
   if (std::isnan(quotient)) return p.zero_point[0];
   const double code = static_cast<double>(std::nearbyint(quotient)) + p.zero_point[0];
-  return static_cast<int32_t>(std::min<double>(std::max<double>(code, p.type.lowest()), p.type.highest()));
+  return static_cast<int32_t>(
+      std::min<double>(std::max<double>(code, p.type.lowest()), p.type.highest()));
 }
 
 template <class T>
-std::vector<int32_t> quantized(const std::vector<float>& x, const Shape& shape, const QuantParams& p, Layout from, Layout to) {
+std::vector<int32_t> quantized(const std::vector<float>& x, const Shape& shape,
+                               const QuantParams& p, Layout from, Layout to) {
   std::vector<T> codes(x.size());
   MadeKernel made = make_quantize(shape, p, from, to);
   REQUIRE(made.kernel != nullptr);
@@ -58,10 +61,12 @@ TEST_CASE("Quantize kernels follow ONNX on every tie and beyond both ends") {
     for (const bool is_signed : {false, true}) {
       for (const int32_t zero_point : {0, 1, 100, is_signed ? -128 : 128, is_signed ? 127 : 255}) {
         const QuantParams p = params(is_signed, scale, zero_point);
-        const auto codes = is_signed ? quantized<int8_t>(x, shape, p, Layout::plain, Layout::plain)
-                                     : quantized<uint8_t>(x, shape, p, Layout::plain, Layout::plain);
+        const auto codes = is_signed
+                               ? quantized<int8_t>(x, shape, p, Layout::plain, Layout::plain)
+                               : quantized<uint8_t>(x, shape, p, Layout::plain, Layout::plain);
         for (size_t i = 0; i < x.size(); ++i) {
-          const int32_t scalar = quantize_value(x[i], scale, zero_point, p.type.lowest(), p.type.highest());
+          const int32_t scalar =
+              quantize_value(x[i], scale, zero_point, p.type.lowest(), p.type.highest());
           if (codes[i] == scalar && codes[i] == by_the_book(x[i], p)) continue;
           CAPTURE(x[i], scale, zero_point, is_signed, scalar);
           REQUIRE(codes[i] == by_the_book(x[i], p));
@@ -80,7 +85,8 @@ TEST_CASE("Quantizing into another layout is quantizing and moving") {
     for (float& value : x) value = rng.normal() * 5;
     for (const Layout from : {Layout::plain, Layout::channels_last}) {
       for (const Layout to : {Layout::plain, Layout::channels_last}) {
-        const auto codes = p.type.is_signed ? quantized<int8_t>(x, shape, p, from, to) : quantized<uint8_t>(x, shape, p, from, to);
+        const auto codes = p.type.is_signed ? quantized<int8_t>(x, shape, p, from, to)
+                                            : quantized<uint8_t>(x, shape, p, from, to);
         const auto a = strides(shape, from);
         const auto b = strides(shape, to);
         for (int64_t i = 0; i < element_count(shape); ++i) {
@@ -125,7 +131,8 @@ TEST_CASE("Dequantize kernels give (code - zero_point) * scale for every code") 
 TEST_CASE("Quantize kernels refuse what they cannot do, with a reason") {
   const QuantParams channels = checked_params({8, true, false}, {1, 2}, {0, 0}, 0);
   const QuantParams wide = checked_params({16, true, false}, {1}, {0});
-  CHECK(make_quantize({2}, channels, Layout::plain, Layout::plain).refusal == "per-channel activations");
+  CHECK(make_quantize({2}, channels, Layout::plain, Layout::plain).refusal ==
+        "per-channel activations");
   CHECK(make_dequantize({2}, channels).refusal == "per-channel activations");
   CHECK(make_quantize({2}, wide, Layout::plain, Layout::plain).refusal == "codes of int16");
   CHECK(make_dequantize({2}, wide).kernel == nullptr);

@@ -32,8 +32,10 @@ OpCase clip(std::string name, std::vector<Constant> inputs, std::vector<Constant
           .error = std::move(error)};
 }
 
-OpCase clip6(std::string name, CaseAttributes attributes, Constant input, std::vector<Constant> expected) {
-  OpCase item = unary("Clip", std::move(name), std::move(attributes), std::move(input), std::move(expected));
+OpCase clip6(std::string name, CaseAttributes attributes, Constant input,
+             std::vector<Constant> expected) {
+  OpCase item =
+      unary("Clip", std::move(name), std::move(attributes), std::move(input), std::move(expected));
   item.opset = 10;
   return item;
 }
@@ -45,9 +47,11 @@ std::vector<OpCase> clip_cases() {
       clip("low only", {x, scalar(-1)}, {f32({5}, {-1, -1, 0, 2, kNan})}),
       clip("high only", {x, nullptr, scalar(0)}, {f32({5}, {-3, -1, 0, 0, kNan})}),
       clip("no bounds", {x}, {x}),
-      clip("low above high: high wins", {f32({3}, {0, 4, 9}), scalar(5), scalar(3)}, {f32({3}, {3, 3, 3})}),
+      clip("low above high: high wins", {f32({3}, {0, 4, 9}), scalar(5), scalar(3)},
+           {f32({3}, {3, 3, 3})}),
       clip("infinities", {f32({2}, {-kInf, kInf}), scalar(-1), scalar(1)}, {f32({2}, {-1, 1})}),
-      clip("bound of shape [1]", {f32({2}, {-4, 4}), f32({1}, {-1}), f32({1}, {1})}, {f32({2}, {-1, 1})}),
+      clip("bound of shape [1]", {f32({2}, {-4, 4}), f32({1}, {-1}), f32({1}, {1})},
+           {f32({2}, {-1, 1})}),
       clip("images", {noise({2, 3, 4, 5}), scalar(-1), scalar(2.5F)}),
       clip("scalar", {scalar(9), scalar(0), scalar(6)}, {scalar(6)}),
       clip("integers", {s64({3}, {-5, 1, (int64_t{1} << 60) + 1}), s64({}, {-1})},
@@ -55,9 +59,11 @@ std::vector<OpCase> clip_cases() {
       clip("codes", {u8({3}, {0, 100, 255}), u8({}, {7}), u8({}, {200})}, {u8({3}, {7, 100, 200})}),
       clip("bound of another type", {x, s64({}, {0})}, {}, "int64"),
       clip("bound that is a vector", {x, f32({2}, {0, 1})}, {}, "float[2]"),
-      clip6("attributes", {{"min", -1.0F}, {"max", 1.0F}}, f32({3}, {-3, 0.5F, 3}), {f32({3}, {-1, 0.5F, 1})}),
+      clip6("attributes", {{"min", -1.0F}, {"max", 1.0F}}, f32({3}, {-3, 0.5F, 3}),
+            {f32({3}, {-1, 0.5F, 1})}),
       clip6("no attributes", {}, f32({2}, {-1e38F, 1e38F}), {f32({2}, {-1e38F, 1e38F})}),
-      clip6("low above high: high wins", {{"min", 5.0F}, {"max", 3.0F}}, f32({2}, {0, 9}), {f32({2}, {3, 3})}),
+      clip6("low above high: high wins", {{"min", 5.0F}, {"max", 3.0F}}, f32({2}, {0, 9}),
+            {f32({2}, {3, 3})}),
   };
 }
 
@@ -66,7 +72,8 @@ std::vector<OpCase> clip_cases() {
 std::vector<OpCase> activation_cases() {
   std::vector<OpCase> all{
       unary("Relu", "signs", {}, f32({5}, {-1, -0.0F, 0, 2, -kInf}), {f32({5}, {0, 0, 0, 2, 0})}),
-      unary("Relu", "infinite and not a number", {}, f32({2}, {kInf, kNan}), {f32({2}, {kInf, kNan})}),
+      unary("Relu", "infinite and not a number", {}, f32({2}, {kInf, kNan}),
+            {f32({2}, {kInf, kNan})}),
       unary("Relu", "scalar", {}, scalar(-3), {scalar(0)}),
       unary("Relu", "nothing", {}, f32({2, 0}, {}), {f32({2, 0}, {})}),
       unary("Relu", "images", {}, noise({2, 5, 7, 3})),
@@ -74,12 +81,16 @@ std::vector<OpCase> activation_cases() {
       unary("LeakyRelu", "slope", {{"alpha", 0.25F}}, f32({3}, {-4, 0, 4}), {f32({3}, {-1, 0, 4})}),
       unary("LeakyRelu", "default slope", {}, f32({2}, {-100, 100}), {f32({2}, {-1, 100})}, 1e-6),
       unary("LeakyRelu", "images", {{"alpha", 0.1F}}, noise({2, 5, 7, 3})),
-      unary("Sigmoid", "values", {}, f32({4}, {0, std::log(3.0F), -kInf, kInf}), {f32({4}, {0.5F, 0.75F, 0, 1})}, 1e-6),
-      unary("Sigmoid", "saturated without overflow", {}, f32({2}, {-100, 100}), {f32({2}, {0, 1})}, 1e-30),
+      unary("Sigmoid", "values", {}, f32({4}, {0, std::log(3.0F), -kInf, kInf}),
+            {f32({4}, {0.5F, 0.75F, 0, 1})}, 1e-6),
+      unary("Sigmoid", "saturated without overflow", {}, f32({2}, {-100, 100}), {f32({2}, {0, 1})},
+            1e-30),
       unary("Sigmoid", "images", {}, noise({2, 5, 7, 3})),
-      unary("Tanh", "values", {}, f32({4}, {0, 0.54930614F, -kInf, 50}), {f32({4}, {0, 0.5F, -1, 1})}, 1e-6),
+      unary("Tanh", "values", {}, f32({4}, {0, 0.54930614F, -kInf, 50}),
+            {f32({4}, {0, 0.5F, -1, 1})}, 1e-6),
       unary("Tanh", "images", {}, noise({2, 5, 7, 3})),
-      unary("HardSwish", "values", {}, f32({6}, {-4, -3, 0, 1, 3, 4}), {f32({6}, {0, 0, 0, 0.6666667F, 3, 4})}, 1e-6),
+      unary("HardSwish", "values", {}, f32({6}, {-4, -3, 0, 1, 3, 4}),
+            {f32({6}, {0, 0, 0, 0.6666667F, 3, 4})}, 1e-6),
       unary("HardSwish", "images", {}, noise({2, 5, 7, 3})),
   };
   for (OpCase& item : clip_cases()) all.push_back(std::move(item));

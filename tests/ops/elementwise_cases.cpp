@@ -7,8 +7,8 @@ namespace qtool::test {
 
 namespace {
 
-OpCase binary(std::string op, std::string name, Constant a, Constant b, std::vector<Constant> expected = {},
-              std::string error = {}) {
+OpCase binary(std::string op, std::string name, Constant a, Constant b,
+              std::vector<Constant> expected = {}, std::string error = {}) {
   return {.name = std::move(name),
           .op = std::move(op),
           .inputs = {std::move(a), std::move(b)},
@@ -23,13 +23,15 @@ std::vector<OpCase> elementwise_cases() {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   const Constant x = ramp({2, 3});
   std::vector<OpCase> all{
-      binary("Add", "one shape", x, f32({2, 3}, {10, 20, 30, 40, 50, 60}), {f32({2, 3}, {10, 21, 32, 43, 54, 65})}),
+      binary("Add", "one shape", x, f32({2, 3}, {10, 20, 30, 40, 50, 60}),
+             {f32({2, 3}, {10, 21, 32, 43, 54, 65})}),
       binary("Add", "row", x, f32({3}, {10, 20, 30}), {f32({2, 3}, {10, 21, 32, 13, 24, 35})}),
       binary("Add", "column", x, f32({2, 1}, {10, 20}), {f32({2, 3}, {10, 11, 12, 23, 24, 25})}),
       binary("Add", "scalar", x, scalar(1), {f32({2, 3}, {1, 2, 3, 4, 5, 6})}),
       binary("Add", "scalar first", scalar(1), x, {f32({2, 3}, {1, 2, 3, 4, 5, 6})}),
       binary("Add", "two scalars", scalar(1), scalar(2), {scalar(3)}),
-      binary("Add", "both grow", f32({2, 1}, {1, 2}), f32({1, 3}, {10, 20, 30}), {f32({2, 3}, {11, 21, 31, 12, 22, 32})}),
+      binary("Add", "both grow", f32({2, 1}, {1, 2}), f32({1, 3}, {10, 20, 30}),
+             {f32({2, 3}, {11, 21, 31, 12, 22, 32})}),
       binary("Add", "nothing", f32({0, 3}, {}), f32({3}, {1, 2, 3}), {f32({0, 3}, {})}),
       binary("Add", "nothing grown", f32({1, 3}, {1, 2, 3}), f32({0, 1}, {}), {f32({0, 3}, {})}),
       binary("Add", "bias a channel", noise({2, 3, 4, 5}), f32({3, 1, 1}, {10, 20, 30})),
@@ -49,21 +51,27 @@ std::vector<OpCase> elementwise_cases() {
       binary("Sub", "unsigned bytes wrap", u8({1}, {0}), u8({1}, {1}), {u8({1}, {255})}),
       binary("Sub", "images", noise({2, 3, 4, 5}), noise({3, 1, 5}, 2)),
       binary("Mul", "column", x, f32({2, 1}, {2, 10}), {f32({2, 3}, {0, 2, 4, 30, 40, 50})}),
-      binary("Mul", "32-bit integers wrap", s32({2}, {1 << 30, -3}), s32({2}, {4, 5}), {s32({2}, {0, -15})}),
-      binary("Mul", "16-bit codes wrap", elements<uint16_t>({1}, {65535}), elements<uint16_t>({1}, {65535}),
-             {elements<uint16_t>({1}, {1})}),
+      binary("Mul", "32-bit integers wrap", s32({2}, {1 << 30, -3}), s32({2}, {4, 5}),
+             {s32({2}, {0, -15})}),
+      binary("Mul", "16-bit codes wrap", elements<uint16_t>({1}, {65535}),
+             elements<uint16_t>({1}, {65535}), {elements<uint16_t>({1}, {1})}),
       binary("Mul", "gate a channel", noise({2, 3, 4, 5}), noise({2, 3, 1, 1}, 2)),
-      binary("Div", "values", f32({4}, {1, 0, -1, 7}), f32({4}, {2, 3, 0, -2}), {f32({4}, {0.5F, 0, -kInf, -3.5F})}),
-      binary("Div", "integers truncate", s32({4}, {7, -7, 7, -7}), s32({4}, {2, 2, -2, -2}), {s32({4}, {3, -3, -3, 3})}),
-      binary("Div", "the lowest integer by -1 wraps", s32({1}, {std::numeric_limits<int32_t>::min()}), s32({1}, {-1}),
+      binary("Div", "values", f32({4}, {1, 0, -1, 7}), f32({4}, {2, 3, 0, -2}),
+             {f32({4}, {0.5F, 0, -kInf, -3.5F})}),
+      binary("Div", "integers truncate", s32({4}, {7, -7, 7, -7}), s32({4}, {2, 2, -2, -2}),
+             {s32({4}, {3, -3, -3, 3})}),
+      binary("Div", "the lowest integer by -1 wraps",
+             s32({1}, {std::numeric_limits<int32_t>::min()}), s32({1}, {-1}),
              {s32({1}, {std::numeric_limits<int32_t>::min()})}),
       binary("Div", "images", noise({2, 3, 4, 5}), f32({3, 1, 1}, {3, 7, -0.5F})),
       binary("Div", "integer by zero", s32({1}, {1}), s32({1}, {0}), {}, "division by zero"),
   };
   for (const char* op : {"Add", "Sub", "Mul", "Div"}) {
-    all.push_back(binary(op, "shapes", x, f32({2}, {1, 2}), {}, "shapes do not broadcast: 3 against 2"));
+    all.push_back(
+        binary(op, "shapes", x, f32({2}, {1, 2}), {}, "shapes do not broadcast: 3 against 2"));
     all.push_back(binary(op, "types", f32({1}, {1}), s64({1}, {1}), {}, "different types"));
-    all.push_back(binary(op, "booleans", elements<bool>({1}, {true}), elements<bool>({1}, {true}), {}, "elements of type bool"));
+    all.push_back(binary(op, "booleans", elements<bool>({1}, {true}), elements<bool>({1}, {true}),
+                         {}, "elements of type bool"));
   }
   return all;
 }

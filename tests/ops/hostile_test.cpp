@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a hostile or broken file can say about shapes and constants ends in an Error of kind input or
-// unsupported: no crash, no wild allocation, no bug report. (The cases hold the single ops' errors.)
+// What a hostile or broken file can say about shapes and constants ends in an Error of kind input
+// or unsupported: no crash, no wild allocation, no bug report. (The cases hold the single ops'
+// errors.)
 #include <limits>
 
 #include "catch.h"
@@ -46,9 +47,11 @@ TensorType floats(const Shape& shape) { return {DType::float32, shape}; }
 }  // namespace
 
 TEST_CASE("Extents beyond all reason are refused") {
-  CHECK_THAT(failure(unary("Relu", floats({kHuge}))), Catch::Contains("\"x\" is float[9223372036854775807]"));
+  CHECK_THAT(failure(unary("Relu", floats({kHuge}))),
+             Catch::Contains("\"x\" is float[9223372036854775807]"));
   CHECK_THAT(failure(unary("Relu", floats({-1, 2}))), Catch::Contains("\"x\" is float[-1,2]"));
-  CHECK_THAT(failure(unary("Flatten", floats({int64_t{1} << 40, 1, int64_t{1} << 40}))), Catch::Contains("too many elements"));
+  CHECK_THAT(failure(unary("Flatten", floats({int64_t{1} << 40, 1, int64_t{1} << 40}))),
+             Catch::Contains("too many elements"));
   const std::string memory = failure(unary("Relu", floats({int64_t{1} << 44})));
   CHECK_THAT(memory, Catch::Contains("TB") || Catch::Contains("memory"));
 
@@ -58,14 +61,21 @@ TEST_CASE("Extents beyond all reason are refused") {
 }
 
 TEST_CASE("Windows with numbers beyond all reason are refused") {
-  const auto pool = [](CaseAttributes attributes) { return unary("MaxPool", floats({1, 1, 4, 4}), attributes); };
+  const auto pool = [](CaseAttributes attributes) {
+    return unary("MaxPool", floats({1, 1, 4, 4}), attributes);
+  };
   CHECK_THAT(failure(pool({{"kernel_shape", ints({kHuge, 1})}})), Catch::Contains("kernel extent"));
-  CHECK_THAT(failure(pool({{"kernel_shape", ints({1, 1})}, {"strides", ints({kHuge, 1})}})), Catch::Contains("strides"));
-  CHECK_THAT(failure(pool({{"kernel_shape", ints({1, 1})}, {"dilations", ints({0, 1})}})), Catch::Contains("dilations"));
-  CHECK_THAT(failure(pool({{"kernel_shape", ints({1, 1})}, {"pads", ints({kHuge, 0, 0, 0})}})), Catch::Contains("pads"));
+  CHECK_THAT(failure(pool({{"kernel_shape", ints({1, 1})}, {"strides", ints({kHuge, 1})}})),
+             Catch::Contains("strides"));
+  CHECK_THAT(failure(pool({{"kernel_shape", ints({1, 1})}, {"dilations", ints({0, 1})}})),
+             Catch::Contains("dilations"));
+  CHECK_THAT(failure(pool({{"kernel_shape", ints({1, 1})}, {"pads", ints({kHuge, 0, 0, 0})}})),
+             Catch::Contains("pads"));
   CHECK_THAT(failure(pool({{"kernel_shape", ints({})}})), Catch::Contains("kernel_shape"));
-  CHECK_THAT(failure(pool({{"kernel_shape", ints({2, 2})}, {"pads", ints({0, 0})}})), Catch::Contains("\"pads\" has 2 entries"));
-  CHECK_THAT(failure(unary("MaxPool", floats({1, 1, 4}), {{"kernel_shape", text("3")}})), Catch::Contains("kernel_shape"));
+  CHECK_THAT(failure(pool({{"kernel_shape", ints({2, 2})}, {"pads", ints({0, 0})}})),
+             Catch::Contains("\"pads\" has 2 entries"));
+  CHECK_THAT(failure(unary("MaxPool", floats({1, 1, 4}), {{"kernel_shape", text("3")}})),
+             Catch::Contains("kernel_shape"));
 }
 
 TEST_CASE("A shape that is made at run time is checked at run time") {
@@ -102,12 +112,14 @@ TEST_CASE("A result that is not what the file declares is the file's error") {
     TensorMap feeds;
     feeds.emplace("x", Tensor(DType::float32, {6}));
     feeds.emplace("shape", s64({2}, {2, 3})->clone());
-    CHECK_THROWS_WITH(session.run(feeds), Catch::Contains("is declared as float[3,2], but is float[2,3]"));
+    CHECK_THROWS_WITH(session.run(feeds),
+                      Catch::Contains("is declared as float[3,2], but is float[2,3]"));
   }
 }
 
 TEST_CASE("Strings are not fed, and pass through only what moves whole tensors") {
-  CHECK_THAT(failure(unary("Identity", {DType::string, Shape{2}})), Catch::Contains("qtool feeds numbers only"));
+  CHECK_THAT(failure(unary("Identity", {DType::string, Shape{2}})),
+             Catch::Contains("qtool feeds numbers only"));
   const Constant words = make_constant(Tensor::of_strings({2}, {"a", "b"}));
   for (const char* op : {"Transpose", "Relu", "Sigmoid"}) {
     Model m;
@@ -127,7 +139,8 @@ TEST_CASE("Strings are not fed, and pass through only what moves whole tensors")
 TEST_CASE("What qtool cannot compute can be looked at, and says so when it is to run") {
   // A constant in half precision through Relu: inference leaves it, the run refuses.
   Model m;
-  const ValueId y = m.output(m.add("Relu", {m.constant(elements<Float16>({2}, {Float16{}, Float16{}}))}));
+  const ValueId y =
+      m.output(m.add("Relu", {m.constant(elements<Float16>({2}, {Float16{}, Float16{}}))}));
   CHECK(to_string(infer_facts(m.graph, builtin_ops())[y].type) == "float16[2]");
   CHECK_THAT(failure(m), Catch::Contains("elements of type float16"));
 }

@@ -37,7 +37,8 @@ TEST_CASE("An open batch goes through a network as what it is") {
   const ValueId other = m.conv(relu, 16, 16, 2);
   const ValueId sum = m.add("Add", {other, relu});
   const ValueId joined = m.add("Concat", {sum, relu}, {{"axis", int64_t{1}}});
-  const ValueId pooled = m.add("MaxPool", {joined}, {{"kernel_shape", ints({2, 2})}, {"strides", ints({2, 2})}});
+  const ValueId pooled =
+      m.add("MaxPool", {joined}, {{"kernel_shape", ints({2, 2})}, {"strides", ints({2, 2})}});
   const ValueId mean = m.add("GlobalAveragePool", {pooled});
   const ValueId flat = m.add("Flatten", {mean});
   const ValueId logits = m.add("Gemm", {flat, m.constant(noise({32, 10}))});
@@ -75,8 +76,10 @@ TEST_CASE("Extents that are computed from shapes are known before the run") {
   Model m;
   const ValueId x = m.input("x", {DType::float32, Shape{2, 3, 4}});
   const ValueId shape = m.add("Shape", {x});
-  const ValueId batch = m.add("Slice", {shape, m.constant(s64({1}, {0})), m.constant(s64({1}, {1}))});
-  const ValueId target = m.add("Concat", {batch, m.constant(s64({1}, {-1}))}, {{"axis", int64_t{0}}});
+  const ValueId batch =
+      m.add("Slice", {shape, m.constant(s64({1}, {0})), m.constant(s64({1}, {1}))});
+  const ValueId target =
+      m.add("Concat", {batch, m.constant(s64({1}, {-1}))}, {{"axis", int64_t{0}}});
   const ValueId flat = m.add("Reshape", {x, target});
   const Facts facts = infer_facts(m.graph, builtin_ops());
   REQUIRE(facts[target].constant != nullptr);
@@ -100,8 +103,8 @@ TEST_CASE("Open extents meet known ones, symbols meet open ones") {
   CHECK(inferred(m, m.add("Concat", {open, named}, columns)) == "float[N,8]");
   CHECK(inferred(m, m.add("Concat", {named, known}, columns)) == "float[5,8]");
   CHECK(inferred(m, m.add("Concat", {named, named}, {{"axis", int64_t{0}}})) == "float[?,4]");
-  CHECK(inferred(m, m.add("Slice", {named, m.constant(s64({1}, {1})), m.constant(s64({1}, {3})), m.constant(s64({1}, {1}))})) ==
-        "float[N,2]");
+  CHECK(inferred(m, m.add("Slice", {named, m.constant(s64({1}, {1})), m.constant(s64({1}, {3})),
+                                    m.constant(s64({1}, {1}))})) == "float[N,2]");
   CHECK(inferred(m, m.add("Pad", {named, m.constant(s64({4}, {0, 1, 0, 1}))})) == "float[N,6]");
   CHECK(inferred(m, m.add("Transpose", {named})) == "float[4,N]");
   CHECK(inferred(m, m.add("Unsqueeze", {named, m.constant(s64({1}, {0}))})) == "float[1,N,4]");
@@ -111,7 +114,8 @@ TEST_CASE("Open extents meet known ones, symbols meet open ones") {
 
 TEST_CASE("auto_pad and symbolic extents leave only what they touch open") {
   Model m;
-  const ValueId x = m.input("x", {DType::float32, std::vector<Dim>{{{}, "N"}, {3, {}}, {{}, "H"}, {9, {}}}});
+  const ValueId x =
+      m.input("x", {DType::float32, std::vector<Dim>{{{}, "N"}, {3, {}}, {{}, "H"}, {9, {}}}});
   const ValueId same = m.add("Conv", {x, m.constant(noise({4, 3, 3, 3}))},
                              {{"auto_pad", text("SAME_UPPER")}, {"strides", ints({2, 2})}});
   CHECK(inferred(m, same) == "float[N,4,?,5]");
@@ -148,11 +152,13 @@ TEST_CASE("Contradictions name the node and the numbers") {
   Model m;
   const ValueId x = m.input("x", images("N", 5));
   m.conv(x, 3, 16, 1);
-  CHECK_THAT(failure(m), Catch::Contains("Conv") && Catch::Contains("5 input channels, but the weights expect 3 x 1"));
+  CHECK_THAT(failure(m), Catch::Contains("Conv") &&
+                             Catch::Contains("5 input channels, but the weights expect 3 x 1"));
 
   Model few;
   few.add("Add", {few.input("a", Shape{2})});
-  CHECK_THAT(failure(few), Catch::Contains("Add") && Catch::Contains("has 1 inputs, needs at least 2"));
+  CHECK_THAT(failure(few),
+             Catch::Contains("Add") && Catch::Contains("has 1 inputs, needs at least 2"));
 
   Model absent;
   absent.add("Conv", {absent.input("a", Shape{1, 1, 3}), ValueId::none});
@@ -171,7 +177,8 @@ TEST_CASE("Contradictions name the node and the numbers") {
 TEST_CASE("Shapes given for inputs must fit what is declared") {
   Model m;
   m.output(m.add("Relu", {m.input("x", images("N"))}));
-  CHECK_THAT(failure(m, {{{"x", {1, 4, 8, 8}}}}), Catch::Contains("\"x\" is float[N,3,8,8] and cannot take the shape [1,4,8,8]"));
+  CHECK_THAT(failure(m, {{{"x", {1, 4, 8, 8}}}}),
+             Catch::Contains("\"x\" is float[N,3,8,8] and cannot take the shape [1,4,8,8]"));
   CHECK_THAT(failure(m, {{{"x", {1, 3, 8}}}}), Catch::Contains("cannot take the shape [1,3,8]"));
   CHECK_THAT(failure(m, {{{"x", {-1, 3, 8, 8}}}}), Catch::Contains("[-1,3,8,8]"));
 }

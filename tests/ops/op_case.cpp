@@ -38,7 +38,8 @@ bool poolable(const Tensor& tensor) {
 }  // namespace
 
 Constant ramp(Shape shape) {
-  return filled<float>(std::move(shape), [next = 0]() mutable { return static_cast<float>(next++); });
+  return filled<float>(std::move(shape),
+                       [next = 0]() mutable { return static_cast<float>(next++); });
 }
 
 Constant noise(Shape shape, uint64_t seed) {
@@ -74,7 +75,8 @@ CaseGraph build(const OpCase& item, Form form) {
       continue;
     }
     const std::string name = "in" + std::to_string(i);
-    const bool listed = std::ranges::find(item.constants, static_cast<int>(i)) != item.constants.end();
+    const bool listed =
+        std::ranges::find(item.constants, static_cast<int>(i)) != item.constants.end();
     if (form == Form::folded || (listed && form != Form::fed)) {
       node.inputs.push_back(graph.add_constant(name, input));
       continue;
@@ -109,24 +111,11 @@ std::string difference(const Tensor& got, const Tensor& wanted, double relative,
   for (size_t i = 0; i < a.size(); ++i) {
     if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
     if (std::abs(a[i] - b[i]) <= absolute + relative * std::abs(b[i])) continue;
-    return fmt::format("element {} of {} is {} instead of {} (off by {}, allowed {} + {} relative)", i,
-                       to_string(got.shape()), a[i], b[i], std::abs(a[i] - b[i]), absolute, relative);
+    return fmt::format("element {} of {} is {} instead of {} (off by {}, allowed {} + {} relative)",
+                       i, to_string(got.shape()), a[i], b[i], std::abs(a[i] - b[i]), absolute,
+                       relative);
   }
   return {};
-}
-
-const std::vector<OpCase>& all_cases() {
-  static const std::vector<OpCase> all = [] {
-    std::vector<OpCase> list;
-    for (auto* const family :
-         {convolution_cases, gemm_cases, normalization_cases, pooling_cases, activation_cases,
-          elementwise_cases, softmax_cases, shape_cases, slice_cases, concat_pad_cases,
-          quantize_cases}) {
-      for (OpCase& item : family()) list.push_back(std::move(item));
-    }
-    return list;
-  }();
-  return all;
 }
 
 }  // namespace qtool::test

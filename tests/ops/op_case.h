@@ -93,7 +93,4 @@ std::vector<OpCase> slice_cases();
 std::vector<OpCase> concat_pad_cases();
 std::vector<OpCase> quantize_cases();
 
-/// Every case of every list.
-const std::vector<OpCase>& all_cases();
-
 }  // namespace qtool::test

@@ -17,6 +17,20 @@ namespace {
 constexpr Form kForms[] = {Form::fed, Form::constants, Form::channels_last, Form::folded};
 constexpr const char* kFormNames[] = {"fed", "constants", "channels_last", "folded"};
 
+/// Every case of every list.
+const std::vector<OpCase>& all_cases() {
+  static const std::vector<OpCase> all = [] {
+    std::vector<OpCase> list;
+    for (auto* const family : {convolution_cases, gemm_cases, normalization_cases, pooling_cases,
+                               activation_cases, elementwise_cases, softmax_cases, shape_cases,
+                               slice_cases, concat_pad_cases, quantize_cases}) {
+      for (OpCase& item : family()) list.push_back(std::move(item));
+    }
+    return list;
+  }();
+  return all;
+}
+
 std::string label(const OpCase& item, Form form) {
   return item.op + "-" + std::to_string(item.opset) + " " + item.name + " (" +
          kFormNames[static_cast<int>(form)] + ")";
@@ -40,8 +54,8 @@ std::vector<Tensor> outputs_of(const CaseGraph& made, Backend backend) {
 
 /// "", or how the inferred type contradicts the result.
 std::string type_problem(const TensorType& inferred, const Tensor& result, bool complete) {
-  const std::string both = to_string(inferred) + " for " + std::string(name(result.dtype())) +
-                           to_string(result.shape());
+  const std::string both =
+      to_string(inferred) + " for " + std::string(name(result.dtype())) + to_string(result.shape());
   if (inferred.dtype != result.dtype()) return both;
   if (!inferred.shape) return complete ? both : "";
   if (inferred.shape->size() != result.shape().size()) return both;

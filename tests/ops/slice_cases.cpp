@@ -7,7 +7,9 @@ namespace qtool::test {
 
 namespace {
 
-Constant list(const std::vector<int64_t>& values) { return s64({static_cast<int64_t>(values.size())}, values); }
+Constant list(const std::vector<int64_t>& values) {
+  return s64({static_cast<int64_t>(values.size())}, values);
+}
 
 struct Lists {
   std::vector<int64_t> starts;
@@ -16,8 +18,8 @@ struct Lists {
   std::vector<int64_t> steps = {};
 };
 
-OpCase slice(std::string name, Constant input, const Lists& lists, std::vector<Constant> expected = {},
-             std::string error = {}) {
+OpCase slice(std::string name, Constant input, const Lists& lists,
+             std::vector<Constant> expected = {}, std::string error = {}) {
   OpCase item{.name = std::move(name),
               .op = "Slice",
               .opset = 13,
@@ -30,7 +32,8 @@ OpCase slice(std::string name, Constant input, const Lists& lists, std::vector<C
   return item;
 }
 
-OpCase slice1(std::string name, Constant input, const Lists& lists, std::vector<Constant> expected) {
+OpCase slice1(std::string name, Constant input, const Lists& lists,
+              std::vector<Constant> expected) {
   CaseAttributes attributes{{"starts", lists.starts}, {"ends", lists.ends}};
   if (!lists.axes.empty()) attributes.emplace_back("axes", lists.axes);
   return {.name = std::move(name),
@@ -58,7 +61,8 @@ std::vector<OpCase> slice_cases() {
       slice("backwards by two", five, {{3}, {0}, {0}, {-2}}, {f32({2}, {3, 1})}),
       slice("backwards from beyond", five, {{100}, {2}, {0}, {-1}}, {f32({2}, {4, 3})}),
       // ONNX clamps the start of a backward slice to the first element, where NumPy gives nothing.
-      slice("backwards from before the start", five, {{-100}, {kLeast}, {0}, {-1}}, {f32({1}, {0})}),
+      slice("backwards from before the start", five, {{-100}, {kLeast}, {0}, {-1}},
+            {f32({1}, {0})}),
       slice("nothing", five, {{3}, {3}}, {f32({0}, {})}),
       slice("inverted", five, {{3}, {1}}, {f32({0}, {})}),
       slice("huge step", five, {{1}, {kMost}, {0}, {kMost}}, {f32({1}, {1})}),
@@ -66,10 +70,12 @@ std::vector<OpCase> slice_cases() {
       slice("one axis", grid, {{1}, {3}, {1}}, {f32({2, 2}, {1, 2, 4, 5})}),
       slice("negative axis", grid, {{1}, {3}, {-1}}, {f32({2, 2}, {1, 2, 4, 5})}),
       slice("both axes", grid, {{1, 0}, {2, 2}}, {f32({1, 2}, {3, 4})}),
-      slice("both axes, backwards", grid, {{-1, -1}, {kLeast, kLeast}, {0, 1}, {-1, -2}}, {f32({2, 2}, {5, 3, 2, 0})}),
+      slice("both axes, backwards", grid, {{-1, -1}, {kLeast, kLeast}, {0, 1}, {-1, -2}},
+            {f32({2, 2}, {5, 3, 2, 0})}),
       slice("first axis only", grid, {{1}, {2}}, {f32({1, 3}, {3, 4, 5})}),
       slice("of nothing", f32({0, 2}, {}), {{0}, {5}, {0}, {1}}, {f32({0, 2}, {})}),
-      slice("of nothing, backwards", f32({0, 2}, {}), {{-1}, {kLeast}, {0}, {-1}}, {f32({0, 2}, {})}),
+      slice("of nothing, backwards", f32({0, 2}, {}), {{-1}, {kLeast}, {0}, {-1}},
+            {f32({0, 2}, {})}),
       slice("bytes", u8({4}, {1, 2, 3, 4}), {{1}, {4}, {0}, {2}}, {u8({2}, {2, 4})}),
       slice("64-bit", s64({3}, {1, 2, 3}), {{0}, {1}}, {s64({1}, {1})}),
       slice("channels", noise({2, 9, 4, 5}), {{3}, {8}, {1}, {2}}),

@@ -140,7 +140,8 @@ void apply(TensorMap& arrays, const Preprocessing& steps) {
   }
   if (any) return;
   throw input_error(
-      "the preprocessing has nothing to work on: no array holds floats or bytes of [N,C,H,W] or [N,H,W,C]",
+      "the preprocessing has nothing to work on: no array holds floats or bytes of [N,C,H,W] or "
+      "[N,H,W,C]",
       "Leave it out; other arrays go to the model as they are.");
 }
 

@@ -17,7 +17,7 @@ struct StridedCopy {
   std::vector<int64_t> to_strides;
   int64_t from_offset = 0;
   int64_t to_offset = 0;
-  int input = 0;                      ///< which kernel input it reads
+  int input = 0;  ///< which kernel input it reads
 };
 
 /// Runs the copies in order after setting the whole output to `fill` where `fill_first`.

@@ -71,7 +71,8 @@ class UnaryKernel final : public Kernel {
 };
 
 template <class F>
-void binary_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y, int64_t count, F f) {
+void binary_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y, int64_t count,
+                F f) {
   if (sa == 1 && sb == 1) {
     for (int64_t i = 0; i < count; ++i) y[i] = f(a[i], b[i]);
   } else if (sa == 1 && sb == 0) {
@@ -82,16 +83,20 @@ void binary_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y
   }
 }
 
-QTOOL_SIMD void add_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y, int64_t n) {
+QTOOL_SIMD void add_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y,
+                        int64_t n) {
   binary_row(a, sa, b, sb, y, n, [](float p, float q) { return p + q; });
 }
-QTOOL_SIMD void sub_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y, int64_t n) {
+QTOOL_SIMD void sub_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y,
+                        int64_t n) {
   binary_row(a, sa, b, sb, y, n, [](float p, float q) { return p - q; });
 }
-QTOOL_SIMD void mul_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y, int64_t n) {
+QTOOL_SIMD void mul_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y,
+                        int64_t n) {
   binary_row(a, sa, b, sb, y, n, [](float p, float q) { return p * q; });
 }
-QTOOL_SIMD void div_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y, int64_t n) {
+QTOOL_SIMD void div_row(const float* a, int64_t sa, const float* b, int64_t sb, float* y,
+                        int64_t n) {
   binary_row(a, sa, b, sb, y, n, [](float p, float q) { return p / q; });
 }
 

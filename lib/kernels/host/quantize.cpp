@@ -58,7 +58,8 @@ void quantize_range(const float* from, void* to, int64_t count, const Grid& grid
 
 std::optional<std::string> problem(const QuantParams& params) {
   if (!params.per_tensor()) return "per-channel activations";
-  if (bits(params.type.storage()) != 8) return "codes of " + std::string(name(params.type.storage()));
+  if (bits(params.type.storage()) != 8)
+    return "codes of " + std::string(name(params.type.storage()));
   return std::nullopt;
 }
 

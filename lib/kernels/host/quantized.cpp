@@ -41,7 +41,8 @@ std::optional<Bounds> bounds_of(std::span<const PostOp> post_ops) {
     if (op.kind == PostOp::Kind::relu) {
       bounds = {std::max(bounds.low, 0.0F), std::max(bounds.high, 0.0F)};
     } else if (op.kind == PostOp::Kind::clip) {
-      bounds = {std::clamp(bounds.low, op.alpha, op.beta), std::clamp(bounds.high, op.alpha, op.beta)};
+      bounds = {std::clamp(bounds.low, op.alpha, op.beta),
+                std::clamp(bounds.high, op.alpha, op.beta)};
     } else {
       return std::nullopt;
     }
@@ -72,8 +73,8 @@ QTOOL_SIMD void add_s8(const int8_t* a, const int8_t* b, int8_t* y, int64_t coun
 
 class QuantizedAddKernel final : public Kernel {
  public:
-  QuantizedAddKernel(int64_t count, const QuantParams& a, const QuantParams& b, const QuantParams& y,
-                     Bounds bounds)
+  QuantizedAddKernel(int64_t count, const QuantParams& a, const QuantParams& b,
+                     const QuantParams& y, Bounds bounds)
       : count_(count), a_(affine(a)), b_(affine(b)), y_(affine(y)), bounds_(bounds),
         is_signed_(a.type.is_signed) {}
   void run(const KernelArgs& args) override {
@@ -129,14 +130,14 @@ class QuantizedAverageKernel final : public Kernel {
       if (x_signed_) {
         sum_s8(static_cast<const int8_t*>(args.inputs[0]) + o * block, positions_, channels_, sums);
       } else {
-        sum_u8(static_cast<const uint8_t*>(args.inputs[0]) + o * block, positions_, channels_, sums);
+        sum_u8(static_cast<const uint8_t*>(args.inputs[0]) + o * block, positions_, channels_,
+               sums);
       }
       for (int64_t c = 0; c < channels_; ++c) {
         const auto offset = static_cast<int64_t>(x_.zero_point) * positions_;
         const double mean = static_cast<double>(sums[c] - offset) / static_cast<double>(positions_);
         const auto real = static_cast<float>(mean * static_cast<double>(x_.scale));
-        const int32_t code =
-            quantize_value(real, y_.scale, y_.zero_point, y_.lowest, y_.highest);
+        const int32_t code = quantize_value(real, y_.scale, y_.zero_point, y_.lowest, y_.highest);
         if (y_signed_) {
           static_cast<int8_t*>(args.outputs[0])[o * channels_ + c] = static_cast<int8_t>(code);
         } else {
@@ -179,9 +180,10 @@ MadeKernel make_quantized_average(int64_t outer, int64_t positions, int64_t chan
   if (!eight_bits(x) || !eight_bits(y)) {
     return MadeKernel::refused("only 8-bit per-tensor codes are averaged as integers");
   }
-  if (positions > (int64_t{1} << 23)) return MadeKernel::refused("too many positions for 32-bit sums");
-  return {std::make_unique<QuantizedAverageKernel>(outer, positions, channels, channels_innermost, x,
-                                                   y)};
+  if (positions > (int64_t{1} << 23))
+    return MadeKernel::refused("too many positions for 32-bit sums");
+  return {std::make_unique<QuantizedAverageKernel>(outer, positions, channels, channels_innermost,
+                                                   x, y)};
 }
 
 }  // namespace qtool

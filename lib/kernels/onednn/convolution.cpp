@@ -70,9 +70,9 @@ MadeKernel make_convolution(const ConvolutionSpec& spec) {
     const auto destination = descriptor(spec.destination);
     const auto weights = any_descriptor(weights_shape, weight_type);
     const bool biased = spec.bias != nullptr;
-    const dnnl::memory::desc bias = biased
-        ? descriptor({DType::float32, {spec.weights->shape()[0]}, Layout::plain, nullptr})
-        : dnnl::memory::desc();
+    const dnnl::memory::desc bias =
+        biased ? descriptor({DType::float32, {spec.weights->shape()[0]}, Layout::plain, nullptr})
+               : dnnl::memory::desc();
     const size_t rank = spec.strides.size();
     const dnnl::memory::dims begin(spec.pads.begin(), spec.pads.begin() + static_cast<long>(rank));
     const dnnl::memory::dims end(spec.pads.begin() + static_cast<long>(rank), spec.pads.end());
@@ -91,8 +91,8 @@ MadeKernel make_convolution(const ConvolutionSpec& spec) {
                       begin, end),
         made.attr, engine());
 #endif
-    auto kernel = std::make_unique<PrimitiveKernel>(Forward(pd), pd.impl_info_str(),
-                                                    pd.scratchpad_desc());
+    auto kernel =
+        std::make_unique<PrimitiveKernel>(Forward(pd), pd.impl_info_str(), pd.scratchpad_desc());
     kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
     kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
     const auto plain = descriptor({weight_type, weights_shape, Layout::plain, nullptr});
@@ -101,7 +101,8 @@ MadeKernel make_convolution(const ConvolutionSpec& spec) {
       kernel->bind_constant(DNNL_ARG_WEIGHTS, packed(plain, elements, pd.weights_desc()));
     } else {
       const auto turned = filters_innermost(weights_shape, weight_type, spec.groups > 1);
-      kernel->bind_constant(DNNL_ARG_WEIGHTS, packed_codes(plain, elements, turned, pd.weights_desc()));
+      kernel->bind_constant(DNNL_ARG_WEIGHTS,
+                            packed_codes(plain, elements, turned, pd.weights_desc()));
     }
     if (biased) {
       const Tensor units = bias_in_accumulator_units(*spec.bias, spec.bias_params,

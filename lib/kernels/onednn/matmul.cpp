@@ -13,7 +13,8 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
       return MadeKernel::refused("an empty tensor");
     }
     if (spec.source.params != nullptr) {
-      if (spec.constant_weights == nullptr) return MadeKernel::refused("weights of codes that are computed at run time");
+      if (spec.constant_weights == nullptr)
+        return MadeKernel::refused("weights of codes that are computed at run time");
       if (auto why = overflow_problem(*spec.source.params, *spec.constant_weights); !why.empty()) {
         return MadeKernel::refused(std::move(why));
       }
@@ -50,9 +51,11 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
         order[rank - 2] = 1;
         order[rank - 1] = spec.weights.shape[rank - 2];
       }
-      const dnnl::memory::desc stored(dims(spec.weights.shape), data_type(spec.weights.dtype), order);
+      const dnnl::memory::desc stored(dims(spec.weights.shape), data_type(spec.weights.dtype),
+                                      order);
       const void* elements = spec.constant_weights->raw();
-      const auto plain = descriptor({spec.weights.dtype, spec.weights.shape, Layout::plain, nullptr});
+      const auto plain =
+          descriptor({spec.weights.dtype, spec.weights.shape, Layout::plain, nullptr});
       kernel->bind_constant(DNNL_ARG_WEIGHTS,
                             spec.weights.params != nullptr
                                 ? packed_codes(stored, elements, plain, pd.weights_desc())

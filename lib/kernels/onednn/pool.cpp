@@ -9,7 +9,8 @@ MadeKernel make_pool(const PoolSpec& spec) {
   if (std::ranges::any_of(spec.dilations, [](int64_t d) { return d != 1; })) {
     return MadeKernel::refused("dilated pooling");
   }
-  if (any_empty({&spec.source.shape, &spec.destination.shape})) return MadeKernel::refused("an empty tensor");
+  if (any_empty({&spec.source.shape, &spec.destination.shape}))
+    return MadeKernel::refused("an empty tensor");
   return attempt([&]() -> MadeKernel {
     auto algorithm = dnnl::algorithm::pooling_max;
     if (spec.kind == PoolSpec::Kind::average_including_pads) {
@@ -24,7 +25,8 @@ MadeKernel make_pool(const PoolSpec& spec) {
     // A ceil_mode window may hang over the end: then the end padding is what it covers.
     dnnl::memory::dims end(spec.pads.begin() + static_cast<long>(rank), spec.pads.end());
     for (size_t i = 0; i < rank; ++i) {
-      const int64_t covered = (spec.destination.shape[i + 2] - 1) * spec.strides[i] + spec.kernel[i];
+      const int64_t covered =
+          (spec.destination.shape[i + 2] - 1) * spec.strides[i] + spec.kernel[i];
       end[i] = std::max(end[i], covered - spec.source.shape[i + 2] - begin[i]);
     }
     const auto kind = dnnl::prop_kind::forward_inference;
@@ -39,8 +41,8 @@ MadeKernel make_pool(const PoolSpec& spec) {
         Forward::desc(kind, algorithm, source, destination, spec.strides, spec.kernel, begin, end),
         attr, engine());
 #endif
-    auto kernel = std::make_unique<PrimitiveKernel>(Forward(pd), pd.impl_info_str(),
-                                                    pd.scratchpad_desc());
+    auto kernel =
+        std::make_unique<PrimitiveKernel>(Forward(pd), pd.impl_info_str(), pd.scratchpad_desc());
     kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
     kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
     return KernelPtr(std::move(kernel));
@@ -63,8 +65,8 @@ MadeKernel make_softmax(const Operand& source, int axis, bool logarithm) {
     const Forward::primitive_desc pd(Forward::desc(kind, algorithm, desc, desc, axis), attr,
                                      engine());
 #endif
-    auto kernel = std::make_unique<PrimitiveKernel>(Forward(pd), pd.impl_info_str(),
-                                                    pd.scratchpad_desc());
+    auto kernel =
+        std::make_unique<PrimitiveKernel>(Forward(pd), pd.impl_info_str(), pd.scratchpad_desc());
     kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
     kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
     return KernelPtr(std::move(kernel));

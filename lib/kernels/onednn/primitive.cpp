@@ -60,7 +60,8 @@ bool any_empty(std::initializer_list<const Shape*> shapes) {
   return std::ranges::any_of(shapes, [](const Shape* shape) { return element_count(*shape) == 0; });
 }
 
-dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl::memory::desc& to) {
+dnnl::memory packed(const dnnl::memory::desc& from, const void* data,
+                    const dnnl::memory::desc& to) {
   // oneDNN's C++ API takes sources as non-const; a reorder does not write to its source.
   const dnnl::memory source(from, engine(), const_cast<void*>(data));
   dnnl::memory target(to, engine());
@@ -70,7 +71,8 @@ dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl
 }
 
 dnnl::memory packed_codes(const dnnl::memory::desc& from, const void* data,
-                          const dnnl::memory::desc& outputs_innermost, const dnnl::memory::desc& to) {
+                          const dnnl::memory::desc& outputs_innermost,
+                          const dnnl::memory::desc& to) {
   const dnnl::memory turned = packed(from, data, outputs_innermost);
   return packed(outputs_innermost, turned.get_data_handle(), to);
 }
@@ -85,7 +87,8 @@ std::string overflow_problem(const QuantParams& source, const Tensor& weights) {
   }
   if (source.type.is_signed) return "a CPU without VNNI: signed sources cost a bit of the weights";
   if (weights.dtype() != DType::int8) return {};
-  const bool fits = std::ranges::all_of(weights.data<int8_t>(), [](int8_t w) { return w >= -64 && w <= 64; });
+  const bool fits =
+      std::ranges::all_of(weights.data<int8_t>(), [](int8_t w) { return w >= -64 && w <= 64; });
   return fits ? "" : "a CPU without VNNI: weights of more than 7 bits overflow";
 }
 
@@ -136,12 +139,15 @@ void append_unary(dnnl::post_ops& ops, const PostOp& op, float unit) {
 /// oneDNN 2.6 keeps one generator per algorithm: of two relus with different slopes, or two clips,
 /// the second would compute what the first does.
 bool clashes(const PostOp& a, const PostOp& b) {
-  const auto slope = [](const PostOp& op) { return op.kind == PostOp::Kind::leaky_relu ? op.alpha : 0.0F; };
+  const auto slope = [](const PostOp& op) {
+    return op.kind == PostOp::Kind::leaky_relu ? op.alpha : 0.0F;
+  };
   const auto is_relu = [](const PostOp& op) {
     return op.kind == PostOp::Kind::relu || op.kind == PostOp::Kind::leaky_relu;
   };
   if (is_relu(a) && is_relu(b)) return slope(a) != slope(b);
-  return a.kind == PostOp::Kind::clip && b.kind == PostOp::Kind::clip && (a.alpha != b.alpha || a.beta != b.beta);
+  return a.kind == PostOp::Kind::clip && b.kind == PostOp::Kind::clip &&
+         (a.alpha != b.alpha || a.beta != b.beta);
 }
 
 bool any_clash(const std::vector<PostOpSpec>& posts) {
@@ -217,7 +223,8 @@ Attributes make_attributes(const AttributeSpec& spec) {
     }
     append_unary(ops, post.op, unit);
   }
-  if (unit != target) ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_linear, 1.0F / target, 0.0F);
+  if (unit != target)
+    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_linear, 1.0F / target, 0.0F);
   result.attr.set_post_ops(ops);
   return result;
 }
@@ -259,9 +266,10 @@ void PrimitiveKernel::run(const KernelArgs& args) {
     }
   }
   // The C call takes the prepared array; the C++ one would allocate a map's copy.
-  const dnnl_status_t status = dnnl_primitive_execute(
-      primitive_.get(), stream().get(), static_cast<int>(exec_.size()), exec_.data());
-  QTOOL_CHECK(status == dnnl_success, description() + " failed with status " + std::to_string(status));
+  const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), stream().get(),
+                                                      static_cast<int>(exec_.size()), exec_.data());
+  QTOOL_CHECK(status == dnnl_success,
+              description() + " failed with status " + std::to_string(status));
 }
 
 }  // namespace qtool::onednn

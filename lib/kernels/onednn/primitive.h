@@ -34,11 +34,12 @@ dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl
 /// innermost. A reorder to where zero points or s8 sources need sums of the weights makes these
 /// sums; when it also transposes, oneDNN 2.6.3 makes wrong ones for some shapes.
 dnnl::memory packed_codes(const dnnl::memory::desc& from, const void* data,
-                          const dnnl::memory::desc& outputs_innermost, const dnnl::memory::desc& to);
+                          const dnnl::memory::desc& outputs_innermost,
+                          const dnnl::memory::desc& to);
 
-/// "", or why this CPU's integer kernels would be wrong with these weights. Without VNNI two products
-/// are added in 16 bits: 255 * 64 * 2 still fits, more saturates. And s8 sources are shifted to u8
-/// at the price of the weights' lowest bit.
+/// "", or why this CPU's integer kernels would be wrong with these weights. Without VNNI two
+/// products are added in 16 bits: 255 * 64 * 2 still fits, more saturates. And s8 sources are
+/// shifted to u8 at the price of the weights' lowest bit.
 std::string overflow_problem(const QuantParams& source, const Tensor& weights);
 
 /// Scales, zero points and post-ops of a quantized or float computation: how both library
@@ -47,7 +48,7 @@ struct AttributeSpec {
   const QuantParams* source = nullptr;
   const QuantParams* weights = nullptr;
   const QuantParams* destination = nullptr;
-  int weights_mask = 0;                  ///< destination dimensions that the weight scales follow
+  int weights_mask = 0;  ///< destination dimensions that the weight scales follow
   std::vector<PostOpSpec> post_ops;
 };
 

@@ -35,18 +35,19 @@ struct PostOpSpec {
 /// y = conv(x, w) + bias, then post-ops. Kernel inputs: x, (w), (b), post-op operands in order.
 /// Float: all operands float32. Integer: x u8 or s8 with per-tensor params, w s8 codes with zero
 /// points 0 (per tensor or per output channel), bias int32 codes in units of s_x * s_w, or float32;
-/// y u8 or s8 codes with per-tensor params, or float32. Weights and bias are packed into the kernel.
+/// y u8 or s8 codes with per-tensor params, or float32. Weights and bias are packed into the
+/// kernel.
 struct ConvolutionSpec {
-  Operand source;                          ///< [N, C, spatial...]
-  Operand destination;                     ///< [N, M, spatial...]
-  const Tensor* weights = nullptr;         ///< [M, C / groups, kernel...]
+  Operand source;                   ///< [N, C, spatial...]
+  Operand destination;              ///< [N, M, spatial...]
+  const Tensor* weights = nullptr;  ///< [M, C / groups, kernel...]
   const QuantParams* weight_params = nullptr;
-  const Tensor* bias = nullptr;            ///< [M] or null
+  const Tensor* bias = nullptr;  ///< [M] or null
   const QuantParams* bias_params = nullptr;
   int64_t groups = 1;
-  std::vector<int64_t> strides;            ///< per spatial dimension
-  std::vector<int64_t> pads;               ///< begins, then ends
-  std::vector<int64_t> dilations;          ///< 1: dense
+  std::vector<int64_t> strides;    ///< per spatial dimension
+  std::vector<int64_t> pads;       ///< begins, then ends
+  std::vector<int64_t> dilations;  ///< 1: dense
   std::vector<PostOpSpec> post_ops;
 };
 MadeKernel make_convolution(const ConvolutionSpec& spec);
@@ -59,8 +60,8 @@ struct MatmulSpec {
   Operand destination;
   Operand weights;
   const Tensor* constant_weights = nullptr;
-  bool transposed_weights = false;         ///< constant weights are stored [N, K]
-  const Tensor* bias = nullptr;            ///< [N]
+  bool transposed_weights = false;  ///< constant weights are stored [N, K]
+  const Tensor* bias = nullptr;     ///< [N]
   const QuantParams* bias_params = nullptr;
   std::vector<PostOpSpec> post_ops;
 };

@@ -65,7 +65,9 @@ Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const W
       const int64_t first_channel = m / (filters / groups) * per_group;
       std::vector<int64_t> o(out.size(), 0);
       do {
-        double sum = bias != nullptr ? static_cast<double>(bias->data<float>()[static_cast<size_t>(m)]) : 0.0;
+        double sum = bias != nullptr
+                         ? static_cast<double>(bias->data<float>()[static_cast<size_t>(m)])
+                         : 0.0;
         std::vector<int64_t> k(window.kernel.size(), 0);
         int64_t tap = 0;
         do {

@@ -60,7 +60,8 @@ Tensor broadcast_binary(const Tensor& a, const Tensor& b, F f) {
     return static_cast<size_t>(place);
   };
   for (int64_t i = 0; i < result.size(); ++i) {
-    out[static_cast<size_t>(i)] = static_cast<R>(f(x[offset(a.shape(), i)], y[offset(b.shape(), i)]));
+    out[static_cast<size_t>(i)] =
+        static_cast<R>(f(x[offset(a.shape(), i)], y[offset(b.shape(), i)]));
   }
   return result;
 }

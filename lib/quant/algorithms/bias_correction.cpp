@@ -24,7 +24,8 @@ Tensor constant_channels(const Shape& shape, std::span<const double> means) {
   Tensor x(DType::float32, shape);
   const int64_t positions = x.size() / shape[1];
   for (int64_t i = 0; i < x.size(); ++i) {
-    x.data<float>()[static_cast<size_t>(i)] = static_cast<float>(means[static_cast<size_t>(i / positions)]);
+    x.data<float>()[static_cast<size_t>(i)] =
+        static_cast<float>(means[static_cast<size_t>(i / positions)]);
   }
   return x;
 }
@@ -39,8 +40,8 @@ Tensor weight_error(const Tensor& weights, const QuantParams& params) {
 }
 
 /// The node alone, with these weights and without a bias.
-Graph lone_node(const PlanContext& context, NodeId id, int data_slot, const Shape& shape, int weight_slot,
-                Tensor weights) {
+Graph lone_node(const PlanContext& context, NodeId id, int data_slot, const Shape& shape,
+                int weight_slot, Tensor weights) {
   Graph graph;
   graph.model.ir_version = context.graph.model.ir_version;
   graph.model.opsets = context.graph.model.opsets;
@@ -82,16 +83,20 @@ struct LinearNode {
 std::optional<LinearNode> linear_node(const PlanContext& context, NodeId id) {
   LinearNode result;
   for (const Operand& operand : operands(context, id)) {
-    if (operand.role == OperandRole::activation && operand.constant == nullptr) result.data = operand;
-    if (operand.role == OperandRole::weight && operand.constant != nullptr) result.weights = operand;
+    if (operand.role == OperandRole::activation && operand.constant == nullptr)
+      result.data = operand;
+    if (operand.role == OperandRole::weight && operand.constant != nullptr)
+      result.weights = operand;
   }
   const bool both = result.data.value != ValueId::none && result.weights.value != ValueId::none;
-  return both && result.data.slot < 2 && result.weights.slot < 2 ? std::optional(result) : std::nullopt;
+  return both && result.data.slot < 2 && result.weights.slot < 2 ? std::optional(result)
+                                                                 : std::nullopt;
 }
 
 const QuantParams* weight_params(const QuantPlan& plan, const Use& use) {
   for (const Placement& placement : plan.placements) {
-    if (placement.kind == Placement::Kind::constant && std::ranges::find(placement.uses, use) != placement.uses.end()) {
+    if (placement.kind == Placement::Kind::constant &&
+        std::ranges::find(placement.uses, use) != placement.uses.end()) {
       return &placement.params;
     }
   }
@@ -118,12 +123,14 @@ void correct_biases(const PlanContext& context, const CalibrationTable& table, Q
     Session session(alone, context.ops, {});
     const TensorMap results = session.run(feeds);
     const std::vector<double> errors = channel_means(results.at("y"));
-    if (static_cast<int64_t>(errors.size()) != context.graph.value(bias.value).constant->size()) continue;
+    if (static_cast<int64_t>(errors.size()) != context.graph.value(bias.value).constant->size())
+      continue;
     for (const double error : errors) bias.shift.push_back(static_cast<float>(-error));
   }
 }
 
-std::vector<ValueId> bias_correction_inputs(const PlanContext& context, const Selection& selection) {
+std::vector<ValueId> bias_correction_inputs(const PlanContext& context,
+                                            const Selection& selection) {
   std::vector<ValueId> inputs;
   for (const NodeId id : context.graph.nodes()) {
     if (!selection.computes[static_cast<size_t>(id)]) continue;
