@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // execute() of a compiled session allocates nothing: this program counts every call of the C
-// library's allocator, on whatever thread. Calls from inside of oneDNN are counted apart: its execute
-// makes a map of its arguments, one small node each, and closures, and has no way not to.
+// library's allocator, on whatever thread. Calls from inside of oneDNN are counted apart: its
+// execute makes a map of its arguments, one small node each, and closures, and has no way not to.
 #include <dlfcn.h>
 #include <execinfo.h>
 
@@ -191,7 +191,8 @@ TEST_CASE("A compiled int8 network runs without allocating") {
   for (const StepInfo& step : Session(m.graph, builtin_ops(), {}).steps()) {
     CAPTURE(step.op, step.fallback);
     CHECK(!step.reference);
-    if (step.op.starts_with("Conv") || step.op.starts_with("Gemm") || step.op.starts_with("Add")) CHECK(step.integer);
+    if (step.op.starts_with("Conv") || step.op.starts_with("Gemm") || step.op.starts_with("Add"))
+      CHECK(step.integer);
   }
   for (const int threads : {1, 2}) {
     set_thread_count(threads);
@@ -207,7 +208,8 @@ TEST_CASE("Tapping allocates nothing either") {
   std::vector<ValueId> taps;
   const Model m = float_network(&taps);
   int seen = 0;
-  count_a_run(m, [&seen](const TappedValue&) { ++seen; }, taps);
+  count_a_run(
+      m, [&seen](const TappedValue&) { ++seen; }, taps);
   CHECK(ours == 0);
   CHECK(seen == 4);
 }
