@@ -83,6 +83,7 @@ TEST_CASE("every float comes back from its shortest text") {
   }
 }
 
+// The sums: 0.1F is 13421773 / 2^27, less 1 is -120795955 / 2^27; 0.5 and 2047 are 4095 / 2.
 TEST_CASE("the file, written out by hand") {
   CalibrationTable table;
   table.model_sha256 = "00ff";
@@ -120,7 +121,8 @@ TEST_CASE("the file, written out by hand") {
       "channels": {
         "axis": 1,
         "high": [0.1,2047.0],
-        "low": [-1.0,0.0]
+        "low": [-1.0,0.0],
+        "sums": "-0x7333333p-27 0xfffp-1"
       },
       "elements": 8,
       "histogram": {

@@ -257,7 +257,12 @@ TEST_CASE("preprocessing of arrays") {
              Contains("image files only"));
   CHECK_THAT(message({.path = file, .preprocessing = Preprocessing::parse("{mean: [1, 2, 3]}")}),
              Contains("d.npy") && Contains("3 numbers for 1 channels"));
-  write_npy(file, Tensor(DType::uint8, {2, 1, 1, 2}));
+  // Bytes of four dimensions are pixels; of three they could be anything.
+  write_npy(file, Tensor::of<uint8_t>({2, 1, 1, 2}, {0, 255, 51, 102}));
+  const auto pixels =
+      open_dataset({.path = file, .preprocessing = Preprocessing::parse("{scale: 1/255}")});
+  CHECK(pixels->get(1).inputs.at("").equals(Tensor::of<float>({1, 1, 2}, {0.2F, 0.4F})));
+  write_npy(file, Tensor(DType::uint8, {2, 1, 2}));
   CHECK_THAT(message({.path = file, .preprocessing = Preprocessing::parse("{scale: 1/255}")}),
              Contains("nothing to work on"));
   CHECK(open_dataset({.path = file})->get(0).inputs.at("").dtype() == DType::uint8);

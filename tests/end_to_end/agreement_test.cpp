@@ -28,7 +28,8 @@ struct Case {
   DataSpec evaluation;
   size_t evaluation_samples;
   size_t batch;
-  double most_lost_points;  ///< of top-1 against the float model
+  double most_lost_points;      ///< of top-1 against the float model
+  double least_agreement = 99;  ///< per cent of samples with the same top-1 in ONNX Runtime
 };
 
 TensorMap feed(Batch& batch, const Runner& runner) {
@@ -120,7 +121,7 @@ void check_case(const Case& test) {
   if (theirs) {
     const double agreement = 100 * against_runtime.result().agreement.value();
     std::printf(", same top-1 in ONNX Runtime %.2f %%", agreement);
-    CHECK(agreement >= 99);
+    CHECK(agreement >= test.least_agreement);
   } else {
     std::printf(", SKIPPED: no ONNX Runtime to compare with");
   }
@@ -168,6 +169,9 @@ TEST_CASE("real models keep their accuracy, and ONNX Runtime agrees", "[assets]"
               10000,
               50,
               0.5});
+  // One code that rounds otherwise in the first layers moves a third of the codes by the last: ONNX
+  // Runtime with and without its own optimizations agrees on 95 % of the first 100 images, and so
+  // does any two of its, our and the reference executor. 99 % needs equality to the bit.
   check_case({"mobilenetv2",
               model("mobilenetv2_1.0_224_imagenet"),
               {photos, steps("imagenet-tf")},
@@ -175,7 +179,8 @@ TEST_CASE("real models keep their accuracy, and ONNX Runtime agrees", "[assets]"
               {photos, steps("imagenet-tf")},
               500,
               10,
-              2.0});
+              2.0,
+              94});
   check_case({"squeezenet",
               model("squeezenet1.1_imagenet"),
               {photos, steps("imagenet")},
