@@ -14,8 +14,10 @@ void register_pooling(OpRegistry& ops);
 void register_activation(OpRegistry& ops);
 void register_elementwise(OpRegistry& ops);
 void register_softmax(OpRegistry& ops);
+void register_reshape(OpRegistry& ops);
 void register_shape_ops(OpRegistry& ops);
 void register_slice_concat(OpRegistry& ops);
+void register_pad(OpRegistry& ops);
 void register_quantize_linear(OpRegistry& ops);
 
 }  // namespace qtool

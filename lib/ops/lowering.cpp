@@ -60,6 +60,33 @@ bool moves_codes(const LowerContext& context) {
   return result == nullptr || result->per_tensor();
 }
 
+Lowering lower_alias(const LowerContext& context) {
+  if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind a renaming");
+  if (!moves_codes(context)) return Lowering::refuse("input and output have different scales");
+  for (size_t i = 1; i < context.inputs.size(); ++i) {
+    // What the file declares of the result may be wrong; the reference finds out.
+    if (context.has(i) && context.inputs[i].constant == nullptr) {
+      return Lowering::refuse("a shape that is computed at run time");
+    }
+  }
+  Lowering result;
+  result.alias = true;
+  result.input_layouts.assign(context.inputs.size(), Layout::plain);
+  for (size_t i = 1; i < context.inputs.size(); ++i) result.packed.push_back(static_cast<int>(i));
+  return result;
+}
+
+OpDef data_movement(const char* type, int since, Arity inputs) {
+  return {.key = {"", type},
+          .since_version = since,
+          .inputs = inputs,
+          .outputs = {1, 1},
+          .taste = LayoutTaste::any,
+          .quant = {.behaviour = Behaviour::move_data,
+                    .inputs = {{OperandRole::activation}, {OperandRole::none}},
+                    .shares_params = true}};
+}
+
 std::string operand_problem(const LowerContext& context, int channel_axis) {
   const bool source = context.inputs[0].params != nullptr;
   const QuantParams* weights = context.inputs[1].params;

@@ -34,6 +34,12 @@ onednn::Operand operand(const LowerOutput& output, Layout layout);
 /// equal parameters, or none has any.
 bool moves_codes(const LowerContext& context);
 
+/// The same bytes under another shape: nothing to compute. Refuses shapes computed at run time.
+Lowering lower_alias(const LowerContext& context);
+
+/// What the records of ops that only move data share; infer, reference and lower are missing.
+OpDef data_movement(const char* type, int since, Arity inputs);
+
 /// "", or why a product of inputs 0 and 1 cannot run: both are float32, or both are codes, the
 /// weights' scaled as a whole or along `channel_axis`.
 std::string operand_problem(const LowerContext& context, int channel_axis);

@@ -85,12 +85,6 @@ float mean(const std::vector<float>& values, int64_t counted_too) {
                             static_cast<double>(static_cast<int64_t>(values.size()) + counted_too));
 }
 
-std::vector<Tensor> one(Tensor tensor) {
-  std::vector<Tensor> results;
-  results.push_back(std::move(tensor));
-  return results;
-}
-
 /// Codes (opset 12 allows u8 and s8) and halves go through float, which holds them exactly.
 Tensor as_float(const ReferenceCall& call) {
   const Tensor& x = call.input(0);
@@ -105,17 +99,17 @@ std::vector<Tensor> max_pool_reference(const ReferenceCall& call) {
   const Tensor x = as_float(call);
   const Window window = read_window(call.node, kernel_shape(call.node), x.shape());
   Tensor y = reference::pool(x, plain_window(window), output_extents(window, x.shape()), highest);
-  return one(cast(y, call.input(0).dtype()));
+  return one_result(cast(y, call.input(0).dtype()));
 }
 
 std::vector<Tensor> average_pool_reference(const ReferenceCall& call) {
   const Tensor& x = float_input(call, 0);
   const Window window = read_window(call.node, kernel_shape(call.node), x.shape());
   const bool include = call.node.attributes().integer("count_include_pad", 0) != 0;
-  return one(reference::pool(x, plain_window(window), output_extents(window, x.shape()),
-                             [&](const std::vector<float>& inside, int64_t outside) {
-                               return mean(inside, include ? outside : 0);
-                             }));
+  return one_result(reference::pool(x, plain_window(window), output_extents(window, x.shape()),
+                                    [&](const std::vector<float>& inside, int64_t outside) {
+                                      return mean(inside, include ? outside : 0);
+                                    }));
 }
 
 Window global_window(const Shape& x) {
@@ -127,15 +121,15 @@ Window global_window(const Shape& x) {
 
 std::vector<Tensor> global_average_reference(const ReferenceCall& call) {
   const Tensor& x = float_input(call, 0);
-  return one(reference::pool(x, plain_window(global_window(x.shape())),
-                             Shape(static_cast<size_t>(x.rank()) - 2, 1), mean));
+  return one_result(reference::pool(x, plain_window(global_window(x.shape())),
+                                    Shape(static_cast<size_t>(x.rank()) - 2, 1), mean));
 }
 
 std::vector<Tensor> global_max_reference(const ReferenceCall& call) {
   const Tensor x = as_float(call);
   Tensor y = reference::pool(x, plain_window(global_window(x.shape())),
                              Shape(static_cast<size_t>(x.rank()) - 2, 1), highest);
-  return one(cast(y, call.input(0).dtype()));
+  return one_result(cast(y, call.input(0).dtype()));
 }
 
 Lowering lower_window(const LowerContext& context, onednn::PoolSpec::Kind kind,

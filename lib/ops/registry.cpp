@@ -39,8 +39,10 @@ const OpRegistry& builtin_ops() {
     register_activation(ops);
     register_elementwise(ops);
     register_softmax(ops);
+    register_reshape(ops);
     register_shape_ops(ops);
     register_slice_concat(ops);
+    register_pad(ops);
     register_quantize_linear(ops);
     return ops;
   }();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops that only rename or rearrange: Reshape (5+), Flatten, Squeeze, Unsqueeze (attribute before
-// 13, input since), Transpose, Identity, Dropout (inference), Constant, Shape.
+// Transpose, Identity, Dropout (7+, inference), Constant, Shape.
 #include <algorithm>
 #include <numeric>
 
@@ -9,35 +8,11 @@
 #include "ops/families.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
-#include "support/checked.h"
 #include "support/text.h"
 
 namespace qtool {
 
 namespace {
-
-std::vector<Tensor> one(Tensor tensor) {
-  std::vector<Tensor> results;
-  results.push_back(std::move(tensor));
-  return results;
-}
-
-/// The same bytes under another shape: nothing to compute where the order of storage allows it.
-Lowering lower_alias(const LowerContext& context) {
-  if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind a renaming");
-  if (!moves_codes(context)) return Lowering::refuse("input and output have different scales");
-  for (size_t i = 1; i < context.inputs.size(); ++i) {
-    // What the file declares of the result may be wrong; the reference finds out.
-    if (context.has(i) && context.inputs[i].constant == nullptr) {
-      return Lowering::refuse("a shape that is computed at run time");
-    }
-  }
-  Lowering result;
-  result.alias = true;
-  result.input_layouts.assign(context.inputs.size(), Layout::plain);
-  for (size_t i = 1; i < context.inputs.size(); ++i) result.packed.push_back(static_cast<int>(i));
-  return result;
-}
 
 /// A value that goes through unchanged, in whatever layout it has.
 Lowering lower_pass_through(const LowerContext& context) {
@@ -46,187 +21,6 @@ Lowering lower_pass_through(const LowerContext& context) {
   result.input_layouts[0] = context.inputs[0].layout;
   result.output_layouts = {context.inputs[0].layout};
   return result;
-}
-
-/// What the input has beside the copied extents: the product of those that are known, and the
-/// others.
-struct Left {
-  int64_t known = 1;
-  std::vector<Dim> open;
-};
-
-/// Gives the extent of -1, if there is one, what the given extents leave of the input's. Nothing
-/// where unknown extents do not let it.
-bool settle_rest(std::vector<Dim>& dims, std::optional<size_t> rest, const Left& left,
-                 int64_t given) {
-  if (!left.open.empty()) {
-    if (rest && left.open.size() == 1 && left.known == given) dims[*rest] = left.open[0];
-    return true;
-  }
-  if (!rest) return left.known == given;
-  if (given == 0 || left.known % given != 0) return false;
-  dims[*rest].value = left.known / given;
-  return true;
-}
-
-// Reshape: 0 copies the input's extent (unless allowzero), -1 takes the rest. What is copied is
-// left out of the count, so that an open batch dimension decides nothing and stays what it is.
-std::vector<Dim> reshaped_dims(const NodeView& node, const std::vector<int64_t>& wanted) {
-  const auto& input = node.input_type(0).shape;
-  const bool allow_zero = node.attributes().integer("allowzero", 0) != 0;
-  std::vector<Dim> dims(wanted.size());
-  std::optional<size_t> rest;
-  std::optional<int64_t> given = 1;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    if (wanted[i] == -1) {
-      if (rest) throw input_error("the new shape has two extents of -1");
-      rest = i;
-    } else if (wanted[i] < 0) {
-      throw input_error(fmt::format("the new shape has the extent {}", wanted[i]));
-    } else if (wanted[i] == 0 && !allow_zero) {
-      if (input && i >= input->size())
-        throw input_error("the new shape copies an extent that is not there");
-      if (input) dims[i] = (*input)[i];
-    } else {
-      dims[i].value = wanted[i];
-      given = given ? checked_multiply(*given, wanted[i]) : given;
-    }
-  }
-  if (!input) return dims;
-  Left left;
-  std::vector<Dim> counted;
-  for (size_t i = 0; i < input->size(); ++i) {
-    if (i < wanted.size() && wanted[i] == 0 && !allow_zero) continue;
-    ((*input)[i].value ? counted : left.open).push_back((*input)[i]);
-  }
-  left.known = *product_of(counted, 0, counted.size()).value;
-  if (!given || !settle_rest(dims, rest, left, *given)) {
-    throw input_error(fmt::format("{} does not fit the shape {}", to_string(node.input_type(0)),
-                                  to_string(wanted)));
-  }
-  return dims;
-}
-
-/// The new shape is a list; a rank beyond all reason would only cost memory.
-void check_shape_input(const NodeView& node) {
-  constexpr int64_t kMostRank = 1024;
-  const auto& shape = node.input_type(1).shape;
-  const DType dtype = node.input_type(1).dtype;
-  if (dtype != DType::undefined && !is_integer(dtype)) {
-    throw input_error(fmt::format("input 1 must hold integers, not {}", name(dtype)));
-  }
-  if (shape && (shape->size() != 1 || (*shape)[0].value.value_or(0) > kMostRank)) {
-    throw input_error(
-        fmt::format("the new shape is {}, not a list of numbers", to_string(node.input_type(1))));
-  }
-}
-
-void infer_reshape(InferContext& context) {
-  const NodeView& node = context.node;
-  check_shape_input(node);
-  TensorType type{node.input_type(0).dtype, std::nullopt};
-  if (const auto wanted = constant_integers(node, 1)) {
-    type.shape = reshaped_dims(node, *wanted);
-  } else if (const auto shape = node.input_type(1).concrete_shape()) {
-    type.shape.emplace(static_cast<size_t>((*shape)[0]));
-  }
-  context.set_output(0, std::move(type));
-}
-
-std::vector<Tensor> reshape_reference(const ReferenceCall& call) {
-  const auto dims = reshaped_dims(call.node, to_int64s(call.input(1)));
-  const auto shape = TensorType(call.input(0).dtype(), dims).concrete_shape();
-  QTOOL_CHECK(shape.has_value(), "actual inputs have actual shapes");
-  return one(call.input(0).clone().reshaped(*shape));
-}
-
-void infer_flatten(InferContext& context) {
-  const NodeView& node = context.node;
-  TensorType type{node.input_type(0).dtype, std::vector<Dim>(2)};
-  if (const auto& shape = node.input_type(0).shape) {
-    const auto axis = static_cast<size_t>(normalized_axis(
-        node.attributes().integer("axis", 1), static_cast<int64_t>(shape->size()), true));
-    type.shape = {{product_of(*shape, 0, axis), product_of(*shape, axis, shape->size())}};
-  }
-  context.set_output(0, std::move(type));
-}
-
-std::vector<Tensor> flatten_reference(const ReferenceCall& call) {
-  const Shape& shape = call.input(0).shape();
-  const auto axis = static_cast<std::ptrdiff_t>(normalized_axis(
-      call.node.attributes().integer("axis", 1), static_cast<int64_t>(shape.size()), true));
-  return one(call.input(0).clone().reshaped({element_count({shape.begin(), shape.begin() + axis}),
-                                             element_count({shape.begin() + axis, shape.end()})}));
-}
-
-/// Axes from input 1 (opset 13) or the attribute; nothing where an input is not known.
-std::optional<std::vector<int64_t>> axes_of(const NodeView& node) {
-  if (node.has_input(1)) return constant_integers(node, 1);
-  return node.attributes().integers("axes");
-}
-
-std::vector<Dim> squeezed(const std::vector<Dim>& shape, std::vector<int64_t> axes, bool all_ones) {
-  for (int64_t& axis : axes) axis = normalized_axis(axis, static_cast<int64_t>(shape.size()));
-  std::vector<Dim> result;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    const bool listed = std::ranges::find(axes, static_cast<int64_t>(i)) != axes.end();
-    const bool drop = all_ones ? shape[i].value == 1 : listed;
-    if (listed && shape[i].value && *shape[i].value != 1) {
-      throw input_error(fmt::format("axis {} of extent {} cannot be squeezed", i, *shape[i].value));
-    }
-    if (!drop) result.push_back(shape[i]);
-  }
-  return result;
-}
-
-std::vector<Dim> unsqueezed(const std::vector<Dim>& shape, std::vector<int64_t> axes) {
-  const auto rank = static_cast<int64_t>(shape.size() + axes.size());
-  std::vector<bool> fresh(static_cast<size_t>(rank), false);
-  for (const int64_t axis : axes) {
-    const auto at = static_cast<size_t>(normalized_axis(axis, rank));
-    if (fresh[at]) throw input_error(fmt::format("axis {} is listed twice", axis));
-    fresh[at] = true;
-  }
-  std::vector<Dim> result;
-  size_t next = 0;
-  for (const bool inserted : fresh) result.push_back(inserted ? Dim{1, {}} : shape[next++]);
-  return result;
-}
-
-void infer_squeeze(InferContext& context) {
-  const NodeView& node = context.node;
-  TensorType type{node.input_type(0).dtype, std::nullopt};
-  const auto axes = axes_of(node);
-  const auto& shape = node.input_type(0).shape;
-  const bool all_ones = axes && axes->empty() && !node.has_input(1);
-  const bool decidable = !all_ones || node.input_type(0).concrete_shape().has_value();
-  if (axes && shape && decidable) type.shape = squeezed(*shape, *axes, all_ones);
-  context.set_output(0, std::move(type));
-}
-
-void infer_unsqueeze(InferContext& context) {
-  const NodeView& node = context.node;
-  TensorType type{node.input_type(0).dtype, std::nullopt};
-  const auto axes = axes_of(node);
-  if (axes && node.input_type(0).shape) type.shape = unsqueezed(*node.input_type(0).shape, *axes);
-  context.set_output(0, std::move(type));
-}
-
-std::vector<int64_t> actual_axes(const ReferenceCall& call) {
-  return call.has(1) ? to_int64s(call.input(1)) : call.node.attributes().integers("axes");
-}
-
-std::vector<Tensor> squeeze_reference(const ReferenceCall& call) {
-  const TensorType type(call.input(0).dtype(), call.input(0).shape());
-  const auto axes = actual_axes(call);
-  const auto dims = squeezed(*type.shape, axes, axes.empty() && !call.has(1));
-  return one(call.input(0).clone().reshaped(*TensorType(type.dtype, dims).concrete_shape()));
-}
-
-std::vector<Tensor> unsqueeze_reference(const ReferenceCall& call) {
-  const TensorType type(call.input(0).dtype(), call.input(0).shape());
-  const auto dims = unsqueezed(*type.shape, actual_axes(call));
-  return one(call.input(0).clone().reshaped(*TensorType(type.dtype, dims).concrete_shape()));
 }
 
 std::vector<int64_t> permutation(const NodeView& node, size_t rank) {
@@ -275,7 +69,7 @@ std::vector<Tensor> transpose_reference(const ReferenceCall& call) {
   const Tensor& x = call.input(0);
   const PermutedView view = permuted(call.node, x.shape(), row_major_strides(x.shape()));
   moved_bytes(x.dtype());
-  return one(reference::gather_strided(x, view.shape, 0, view.strides));
+  return one_result(reference::gather_strided(x, view.shape, 0, view.strides));
 }
 
 Lowering lower_transpose(const LowerContext& context) {
@@ -292,7 +86,7 @@ Lowering lower_transpose(const LowerContext& context) {
 }
 
 std::vector<Tensor> identity_reference(const ReferenceCall& call) {
-  return one(call.input(0).clone());
+  return one_result(call.input(0).clone());
 }
 
 /// Before opset 10 the mask had the input's type.
@@ -314,7 +108,7 @@ std::vector<Tensor> dropout_reference(const ReferenceCall& call) {
   if (call.has(2) && trains(call.input(2))) {
     throw unsupported_error("Dropout in training mode", "Export the model for inference.");
   }
-  std::vector<Tensor> results = one(call.input(0).clone());
+  std::vector<Tensor> results = one_result(call.input(0).clone());
   if (call.node.has_output(1)) {
     Tensor mask(DType::boolean, call.input(0).shape());
     std::ranges::fill(mask.data<bool>(), true);
@@ -363,7 +157,7 @@ void infer_constant(InferContext& context) {
 }
 
 std::vector<Tensor> constant_reference(const ReferenceCall& call) {
-  return one(constant_value(call.node));
+  return one_result(constant_value(call.node));
 }
 
 /// Shape's slice [start, end) of the extents (opset 15).
@@ -397,43 +191,29 @@ std::vector<Tensor> shape_reference(const ReferenceCall& call) {
   const Shape& shape = call.input(0).shape();
   const auto [begin, end] = shape_slice(call.node, shape.size());
   const std::span<const int64_t> part(shape.data() + begin, end - begin);
-  return one(Tensor::of<int64_t>({static_cast<int64_t>(part.size())}, part));
-}
-
-OpDef renaming(const char* type, int since, Arity inputs, void (*infer)(InferContext&),
-               std::vector<Tensor> (*reference)(const ReferenceCall&)) {
-  return {.key = {"", type},
-          .since_version = since,
-          .inputs = inputs,
-          .outputs = {1, 1},
-          .infer = infer,
-          .reference = reference,
-          .lower = lower_alias,
-          .quant = {.behaviour = Behaviour::move_data,
-                    .inputs = {{OperandRole::activation}, {OperandRole::none}},
-                    .shares_params = true}};
+  return one_result(Tensor::of<int64_t>({static_cast<int64_t>(part.size())}, part));
 }
 
 }  // namespace
 
 void register_shape_ops(OpRegistry& ops) {
-  ops.add(renaming("Reshape", 5, {2, 2}, infer_reshape, reshape_reference));
-  ops.add(renaming("Flatten", 1, {1, 1}, infer_flatten, flatten_reference));
-  ops.add(renaming("Squeeze", 1, {1, 2}, infer_squeeze, squeeze_reference));
-  ops.add(renaming("Unsqueeze", 1, {1, 2}, infer_unsqueeze, unsqueeze_reference));
-
-  OpDef transpose = renaming("Transpose", 1, {1, 1}, infer_transpose, transpose_reference);
+  OpDef transpose = data_movement("Transpose", 1, {1, 1});
+  transpose.infer = infer_transpose;
+  transpose.reference = transpose_reference;
+  transpose.taste = LayoutTaste::plain;
   transpose.lower = lower_transpose;
   ops.add(std::move(transpose));
 
-  OpDef identity = renaming("Identity", 1, {1, 1}, infer_same_type, identity_reference);
-  identity.taste = LayoutTaste::any;
+  OpDef identity = data_movement("Identity", 1, {1, 1});
+  identity.infer = infer_same_type;
+  identity.reference = identity_reference;
   identity.lower = lower_pass_through;
   ops.add(std::move(identity));
 
-  OpDef dropout = renaming("Dropout", 7, {1, 3}, infer_dropout, dropout_reference);
+  OpDef dropout = data_movement("Dropout", 7, {1, 3});
+  dropout.infer = infer_dropout;
+  dropout.reference = dropout_reference;
   dropout.outputs = {1, 2};
-  dropout.taste = LayoutTaste::any;
   dropout.lower = lower_dropout;
   ops.add(std::move(dropout));
 

@@ -197,6 +197,12 @@ size_t moved_bytes(DType dtype) {
   return static_cast<size_t>(bits(dtype)) / 8;
 }
 
+std::vector<Tensor> one_result(Tensor tensor) {
+  std::vector<Tensor> results;
+  results.push_back(std::move(tensor));
+  return results;
+}
+
 std::optional<std::vector<int64_t>> constant_integers(const NodeView& node, size_t slot) {
   const Constant constant = node.input_constant(slot);
   if (constant == nullptr) return std::nullopt;

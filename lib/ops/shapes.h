@@ -59,6 +59,9 @@ const Tensor& float_input(const ReferenceCall& call, size_t slot);
 /// Bytes of an element that is moved as it is. Errors (unsupported): strings, packed 4-bit ones.
 size_t moved_bytes(DType dtype);
 
+/// The results of a reference that has one.
+std::vector<Tensor> one_result(Tensor tensor);
+
 /// 64-bit integers of a constant input; nothing where it is not known.
 std::optional<std::vector<int64_t>> constant_integers(const NodeView& node, size_t slot);
 
