@@ -37,7 +37,12 @@ const OpRegistry& builtin_ops() {
     register_normalization(ops);
     register_pooling(ops);
     register_activation(ops);
+    register_unary(ops);
+    register_clip(ops);
     register_elementwise(ops);
+    register_arithmetic(ops);
+    register_comparison(ops);
+    register_variadic(ops);
     register_softmax(ops);
     register_reshape(ops);
     register_shape_ops(ops);

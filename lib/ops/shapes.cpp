@@ -53,18 +53,18 @@ std::vector<Dim> broadcast_dims(const std::vector<Dim>& a, const std::vector<Dim
   return result;
 }
 
-void infer_broadcast(InferContext& context) {
-  const NodeView& node = context.node;
-  TensorType type{node.input_type(0).dtype, std::nullopt};
+std::optional<std::vector<Dim>> broadcast_inputs(const NodeView& node) {
+  std::vector<Dim> result;
   for (size_t i = 0; i < node.input_count(); ++i) {
     const auto& shape = node.input_type(i).shape;
-    if (!shape) {
-      type.shape.reset();
-      break;
-    }
-    type.shape = i == 0 ? *shape : broadcast_dims(*type.shape, *shape);
+    if (!shape) return std::nullopt;
+    result = broadcast_dims(result, *shape);
   }
-  context.set_output(0, std::move(type));
+  return result;
+}
+
+void infer_broadcast(InferContext& context) {
+  context.set_output(0, {context.node.input_type(0).dtype, broadcast_inputs(context.node)});
 }
 
 int64_t normalized_axis(int64_t axis, int64_t rank, bool end_allowed) {

@@ -16,6 +16,10 @@ void infer_same_type(InferContext& context);
 /// Errors (input): the first `count` inputs are known to have different element types.
 void check_same_dtype(const NodeView& node, size_t count);
 
+/// The shape that a node's inputs broadcast to; nothing where one is of unknown rank. Errors
+/// (input): they do not.
+std::optional<std::vector<Dim>> broadcast_inputs(const NodeView& node);
+
 /// Output 0: the inputs' broadcast shape, the first input's element type.
 void infer_broadcast(InferContext& context);
 

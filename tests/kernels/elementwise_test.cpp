@@ -97,7 +97,12 @@ TEST_CASE("Activations at points that were worked by hand") {
 TEST_CASE("Binary kernels with operands broadcast in any direction") {
   const std::vector<std::function<float(float, float)>> functions{
       [](float a, float b) { return a + b; }, [](float a, float b) { return a - b; },
-      [](float a, float b) { return a * b; }, [](float a, float b) { return a / b; }};
+      [](float a, float b) { return a * b; }, [](float a, float b) { return a / b; },
+      [](float a, float b) { return std::isnan(a) || a > b ? a : b; },
+      [](float a, float b) { return std::isnan(a) || a < b ? a : b; },
+      [](float a, float b) { return std::pow(a, b); },
+      [](float a, float b) { return std::fmod(a, b); },
+      [](float a, float b) { return a < 0 ? a * b : a; }};
   Rng rng(7);
   for (int round = 0; round < 600; ++round) {
     Shape extents;
@@ -124,7 +129,7 @@ TEST_CASE("Binary kernels with operands broadcast in any direction") {
         values(static_cast<size_t>(a_count + 9), static_cast<uint64_t>(round));
     const std::vector<float> b =
         values(static_cast<size_t>(b_count + 9), static_cast<uint64_t>(round) + 1000);
-    const auto op = rng.below(4);
+    const auto op = rng.below(static_cast<uint32_t>(functions.size()));
     const int64_t count = element_count(extents);
     std::vector<float> wanted(static_cast<size_t>(count));
     for (int64_t i = 0; i < count; ++i) {

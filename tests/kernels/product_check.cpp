@@ -116,6 +116,7 @@ double activated(const std::vector<PostOp>& posts, double y, double residual) {
       case PostOp::Kind::tanh: y = std::tanh(y); break;
       case PostOp::Kind::hard_swish: y *= std::min(std::max(y / 6 + 0.5, 0.0), 1.0); break;
       case PostOp::Kind::add: y += residual; break;
+      default: QTOOL_CHECK(false, "not among the specs");
     }
   }
   return y;

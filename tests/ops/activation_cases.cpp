@@ -11,60 +11,92 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
+OpCase with_opset(int64_t opset, OpCase item) {
+  item.opset = opset;
+  return item;
+}
+
+OpCase refused(OpCase item, std::string error) {
+  item.error = std::move(error);
+  return item;
+}
+
 OpCase unary(std::string op, std::string name, CaseAttributes attributes, Constant input,
              std::vector<Constant> expected = {}, double near = 0) {
   return {.name = std::move(name),
           .op = std::move(op),
+          .opset = 20,
           .attributes = std::move(attributes),
           .inputs = {std::move(input)},
           .expected = std::move(expected),
           .near = near};
 }
 
-OpCase clip(std::string name, std::vector<Constant> inputs, std::vector<Constant> expected = {},
-            std::string error = {}) {
-  return {.name = std::move(name),
-          .op = "Clip",
-          .opset = 13,
-          .inputs = std::move(inputs),
-          .constants = {1, 2},
-          .expected = std::move(expected),
-          .error = std::move(error)};
-}
-
-OpCase clip6(std::string name, CaseAttributes attributes, Constant input,
-             std::vector<Constant> expected) {
-  OpCase item =
-      unary("Clip", std::move(name), std::move(attributes), std::move(input), std::move(expected));
-  item.opset = 10;
-  return item;
-}
-
-std::vector<OpCase> clip_cases() {
-  const Constant x = f32({5}, {-3, -1, 0, 2, kNan});
+std::vector<OpCase> parametric_cases() {
   return {
-      clip("both bounds", {x, scalar(-2), scalar(1)}, {f32({5}, {-2, -1, 0, 1, kNan})}),
-      clip("low only", {x, scalar(-1)}, {f32({5}, {-1, -1, 0, 2, kNan})}),
-      clip("high only", {x, nullptr, scalar(0)}, {f32({5}, {-3, -1, 0, 0, kNan})}),
-      clip("no bounds", {x}, {x}),
-      clip("low above high: high wins", {f32({3}, {0, 4, 9}), scalar(5), scalar(3)},
-           {f32({3}, {3, 3, 3})}),
-      clip("infinities", {f32({2}, {-kInf, kInf}), scalar(-1), scalar(1)}, {f32({2}, {-1, 1})}),
-      clip("bound of shape [1]", {f32({2}, {-4, 4}), f32({1}, {-1}), f32({1}, {1})},
-           {f32({2}, {-1, 1})}),
-      clip("images", {noise({2, 3, 4, 5}), scalar(-1), scalar(2.5F)}),
-      clip("scalar", {scalar(9), scalar(0), scalar(6)}, {scalar(6)}),
-      clip("integers", {s64({3}, {-5, 1, (int64_t{1} << 60) + 1}), s64({}, {-1})},
-           {s64({3}, {-1, 1, (int64_t{1} << 60) + 1})}),
-      clip("codes", {u8({3}, {0, 100, 255}), u8({}, {7}), u8({}, {200})}, {u8({3}, {7, 100, 200})}),
-      clip("bound of another type", {x, s64({}, {0})}, {}, "int64"),
-      clip("bound that is a vector", {x, f32({2}, {0, 1})}, {}, "float[2]"),
-      clip6("attributes", {{"min", -1.0F}, {"max", 1.0F}}, f32({3}, {-3, 0.5F, 3}),
-            {f32({3}, {-1, 0.5F, 1})}),
-      clip6("no attributes", {}, f32({2}, {-1e38F, 1e38F}), {f32({2}, {-1e38F, 1e38F})}),
-      clip6("low above high: high wins", {{"min", 5.0F}, {"max", 3.0F}}, f32({2}, {0, 9}),
-            {f32({2}, {3, 3})}),
+      unary("Elu", "signs", {}, f32({4}, {-1, 0, 2, -kInf}), {f32({4}, {-0.63212056F, 0, 2, -1})},
+            1e-6),
+      unary("Elu", "alpha", {{"alpha", 2.0F}}, f32({2}, {-1, 1}), {f32({2}, {-1.2642411F, 1})},
+            1e-6),
+      unary("Elu", "small numbers keep their digits", {}, f32({2}, {-1e-6F, -1e-20F}),
+            {f32({2}, {-9.999995e-7F, -1e-20F})}, 1e-12),
+      unary("Selu", "values", {}, f32({3}, {-1, 0, 2}), {f32({3}, {-1.1113307F, 0, 2.101402F})},
+            1e-6),
+      with_opset(5, unary("Selu", "fewer digits", {}, f32({2}, {-1, 1}),
+                          {f32({2}, {-1.1112879F, 1.0507F})}, 1e-6)),
+      with_opset(5, unary("Selu", "images, fewer digits", {{"gamma", 2.0F}}, noise({2, 3, 4, 5}))),
+      unary("Celu", "values", {{"alpha", 2.0F}}, f32({3}, {-1, 0, 3}),
+            {f32({3}, {-0.78693867F, 0, 3})}, 1e-6),
+      unary("Celu", "negative alpha", {{"alpha", -1.0F}}, f32({3}, {-1, 1, kNan}),
+            {f32({3}, {-1.7182818F, 1, kNan})}, 1e-6),
+      unary("ThresholdedRelu", "values", {}, f32({5}, {-2, 0.5F, 1, 1.5F, kNan}),
+            {f32({5}, {0, 0, 0, 1.5F, kNan})}),
+      unary("ThresholdedRelu", "alpha", {{"alpha", -1.0F}}, f32({3}, {-2, -0.5F, 1}),
+            {f32({3}, {0, -0.5F, 1})}),
+      unary("HardSigmoid", "values", {}, f32({4}, {-3, -1, 1, 3}), {f32({4}, {0, 0.3F, 0.7F, 1})},
+            1e-6),
+      unary("HardSigmoid", "slope", {{"alpha", 0.5F}, {"beta", 0.25F}}, f32({3}, {-1, 0, 1}),
+            {f32({3}, {0, 0.25F, 0.75F})}),
+      unary("Shrink", "hard", {{"lambd", 1.5F}}, f32({5}, {-2, -1, 0, 1.5F, 2}),
+            {f32({5}, {-2, 0, 0, 0, 2})}),
+      unary("Shrink", "soft", {{"lambd", 1.5F}, {"bias", 1.5F}}, f32({4}, {-2, -1, 2, kNan}),
+            {f32({4}, {-0.5F, 0, 0.5F, kNan})}),
+      unary("Softplus", "values", {}, f32({5}, {0, 1, -1, -100, 100}),
+            {f32({5}, {0.6931472F, 1.3132617F, 0.3132617F, 3.7835e-44F, 100})}, 1e-6),
+      unary("Softplus", "infinite", {}, f32({3}, {kInf, -kInf, kNan}), {f32({3}, {kInf, 0, kNan})}),
+      unary("Softsign", "values", {}, f32({3}, {-1, 0, 3}), {f32({3}, {-0.5F, 0, 0.75F})}),
+      unary("Mish", "values", {}, f32({4}, {-1, 0, 1, 50}),
+            {f32({4}, {-0.30340147F, 0, 0.8650984F, 50})}, 1e-6),
+      unary("Gelu", "exact", {}, f32({4}, {-1, 0, 1, 9}),
+            {f32({4}, {-0.15865525F, 0, 0.8413447F, 9})}, 1e-6),
+      unary("Gelu", "by tanh", {{"approximate", text("tanh")}}, f32({3}, {-1, 0, 1}),
+            {f32({3}, {-0.158808F, 0, 0.841192F})}, 1e-6),
+      unary("Gelu", "by tanh, large", {{"approximate", text("tanh")}}, f32({2}, {1e20F, -1e20F}),
+            {f32({2}, {1e20F, 0})}),
+      refused(unary("Gelu", "another approximation", {{"approximate", text("none ")}}, scalar(1)),
+              "\"approximate\" is \"none \""),
   };
+}
+
+/// What holds for all of them.
+std::vector<OpCase> shared_cases() {
+  std::vector<OpCase> all;
+  for (const char* op :
+       {"Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSwish", "Elu", "Selu", "Celu",
+        "ThresholdedRelu", "HardSigmoid", "Shrink", "Softplus", "Softsign", "Mish", "Gelu"}) {
+    all.push_back(unary(op, "shared images", {}, noise({2, 5, 7, 3}, 3)));
+    all.push_back(unary(op, "shared odd count", {}, noise({70003}, 4)));
+    all.push_back(unary(op, "shared nothing", {}, f32({3, 0, 2}, {}), {f32({3, 0, 2}, {})}));
+    all.push_back(unary(op, "shared zero in doubles", {}, elements<double>({}, {0.0})));
+    all.push_back(
+        unary(op, "shared half precision", {}, make_constant(cast(*noise({9}), DType::float16))));
+    all.push_back(
+        unary(op, "shared bfloat16", {}, make_constant(cast(*noise({9}), DType::bfloat16))));
+    all.push_back(
+        refused(unary(op, "booleans", {}, elements<bool>({1}, {true})), "elements of type bool"));
+  }
+  for (OpCase& item : all) item.opset = 20;
+  return all;
 }
 
 }  // namespace
@@ -74,6 +106,9 @@ std::vector<OpCase> activation_cases() {
       unary("Relu", "signs", {}, f32({5}, {-1, -0.0F, 0, 2, -kInf}), {f32({5}, {0, 0, 0, 2, 0})}),
       unary("Relu", "infinite and not a number", {}, f32({2}, {kInf, kNan}),
             {f32({2}, {kInf, kNan})}),
+      unary("Relu", "integers", {}, s32({3}, {-5, 0, 5}), {s32({3}, {0, 0, 5})}),
+      unary("Tanh", "doubles", {}, elements<double>({1}, {0.54930614433405484}),
+            {elements<double>({1}, {0.5})}, 1e-15),
       unary("Relu", "scalar", {}, scalar(-3), {scalar(0)}),
       unary("Relu", "nothing", {}, f32({2, 0}, {}), {f32({2, 0}, {})}),
       unary("Relu", "images", {}, noise({2, 5, 7, 3})),
@@ -93,12 +128,8 @@ std::vector<OpCase> activation_cases() {
             {f32({6}, {0, 0, 0, 0.6666667F, 3, 4})}, 1e-6),
       unary("HardSwish", "images", {}, noise({2, 5, 7, 3})),
   };
-  for (OpCase& item : clip_cases()) all.push_back(std::move(item));
-  for (const char* op : {"Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSwish"}) {
-    OpCase doubles = unary(op, "doubles", {}, elements<double>({1}, {1.0}));
-    doubles.error = "elements of type double";
-    all.push_back(std::move(doubles));
-  }
+  for (OpCase& item : parametric_cases()) all.push_back(std::move(item));
+  for (OpCase& item : shared_cases()) all.push_back(std::move(item));
   return all;
 }
 

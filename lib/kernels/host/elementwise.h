@@ -9,7 +9,18 @@
 
 namespace qtool {
 
-enum class BinaryOp { add, subtract, multiply, divide };
+enum class BinaryOp {
+  add,
+  subtract,
+  multiply,
+  divide,
+  maximum,    ///< NaN where either is
+  minimum,    ///< likewise
+  power,      ///< a to the power of b
+  remainder,  ///< C's fmod: the sign is a's
+  prelu,      ///< a < 0 ? a * b : a
+};
+enum class CompareOp { equal, greater, greater_or_equal, less, less_or_equal };
 
 /// One operand of an element-wise kernel. `strides` are per output dimension, 0 where broadcast;
 /// null params mean float32.
@@ -22,6 +33,21 @@ struct ElementwiseOperand {
 /// storage order, outermost first; the output is dense in that order.
 MadeKernel make_binary(BinaryOp op, const Shape& extents, const ElementwiseOperand& a,
                        const ElementwiseOperand& b, std::span<const PostOp> post_ops);
+
+/// op from the left over any number of operands, each with its strides: ((a op b) op c) ...; only
+/// the first two may lie where the output does.
+MadeKernel make_fold(BinaryOp op, const Shape& extents,
+                     std::span<const std::vector<int64_t>> operands,
+                     std::span<const PostOp> post_ops);
+
+/// a op b for float32 operands as booleans; strides as above.
+MadeKernel make_compare(CompareOp op, const Shape& extents, const std::vector<int64_t>& a,
+                        const std::vector<int64_t>& b);
+
+/// condition ? x : y, all three broadcast; x and y are moved as they are. Strides as above.
+MadeKernel make_select(size_t element_bytes, const Shape& extents,
+                       const std::vector<int64_t>& condition, const std::vector<int64_t>& x,
+                       const std::vector<int64_t>& y);
 
 /// Codes of a and b (8 bits, per tensor, same extents, no broadcast) → codes of the sum, in one
 /// pass: round((sa (a - za) + sb (b - zb)) / sy) + zy, as ONNX's DequantizeLinear, Add and
@@ -43,7 +69,11 @@ MadeKernel make_quantized_average(int64_t outer, int64_t positions, int64_t chan
                                   bool channels_innermost, const QuantParams& x,
                                   const QuantParams& y);
 
-/// One value, for kernels and references alike.
+/// One value, or `count` of them (x and y are one place or two apart), for kernels; not `add`.
 float apply(const PostOp& op, float y);
+void apply(const PostOp& op, const float* x, float* y, int64_t count);
+
+/// Whether none of them is an addition.
+bool all_unary(std::span<const PostOp> ops);
 
 }  // namespace qtool

@@ -131,8 +131,20 @@ void append_unary(dnnl::post_ops& ops, const PostOp& op, float unit) {
     case PostOp::Kind::tanh:
       ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_tanh, 0.0F, 0.0F);
       break;
-    case PostOp::Kind::hard_swish:
-    case PostOp::Kind::add: break;
+    default: break;
+  }
+}
+
+/// Those that append_unary knows, and the sum.
+bool has_post_op(const PostOp& op) {
+  switch (op.kind) {
+    case PostOp::Kind::relu:
+    case PostOp::Kind::leaky_relu:
+    case PostOp::Kind::clip:
+    case PostOp::Kind::sigmoid:
+    case PostOp::Kind::tanh:
+    case PostOp::Kind::add: return true;
+    default: return false;
   }
 }
 
@@ -209,8 +221,8 @@ Attributes make_attributes(const AttributeSpec& spec) {
   }
   dnnl::post_ops ops;
   for (const PostOpSpec& post : spec.post_ops) {
-    if (post.op.kind == PostOp::Kind::hard_swish) {
-      result.refusal = "no HardSwish as a post-op";
+    if (!has_post_op(post.op)) {
+      result.refusal = "an activation that is no post-op of oneDNN";
       return result;
     }
     if (post.op.kind == PostOp::Kind::add) {

@@ -32,30 +32,27 @@ Tensor pool(const Tensor& x, const Window& window, const Shape& out,
 /// a [.., M, K] x b [.., K, N], leading dimensions broadcast.
 Tensor matmul(const Tensor& a, const Tensor& b);
 
-/// f(a, b) with broadcasting, any T; result type R.
-template <class T, class R, class F>
-Tensor broadcast_binary(const Tensor& a, const Tensor& b, F f) {
+/// f(a, b) with broadcasting; elements of types A, B and R.
+template <class A, class B, class R, class F>
+Tensor broadcast_elements(const Tensor& a, const Tensor& b, F f) {
   const auto shape = broadcast(a.shape(), b.shape());
   if (!shape) {
     throw input_error("the shapes " + to_string(a.shape()) + " and " + to_string(b.shape()) +
                       " do not broadcast");
   }
   Tensor result(dtype_of<R>, *shape);
-  const auto x = a.data<T>();
-  const auto y = b.data<T>();
+  const auto x = a.data<A>();
+  const auto y = b.data<B>();
   const auto out = result.data<R>();
   const auto offset = [&](const Shape& from, int64_t element) {
     int64_t place = 0;
     int64_t stride = 1;
-    for (size_t d = shape->size(); d-- > 0;) {
-      const int64_t at = element % (*shape)[d];
-      element /= (*shape)[d];
-      const size_t back = shape->size() - 1 - d;
-      if (back < from.size()) {
-        const int64_t extent = from[from.size() - 1 - back];
-        if (extent != 1) place += at * stride;
-        stride *= extent;
-      }
+    for (size_t back = 0; back < from.size(); ++back) {
+      const int64_t at = element % (*shape)[shape->size() - 1 - back];
+      element /= (*shape)[shape->size() - 1 - back];
+      const int64_t extent = from[from.size() - 1 - back];
+      if (extent != 1) place += at * stride;
+      stride *= extent;
     }
     return static_cast<size_t>(place);
   };
@@ -64,6 +61,11 @@ Tensor broadcast_binary(const Tensor& a, const Tensor& b, F f) {
         static_cast<R>(f(x[offset(a.shape(), i)], y[offset(b.shape(), i)]));
   }
   return result;
+}
+
+template <class T, class R, class F>
+Tensor broadcast_binary(const Tensor& a, const Tensor& b, F f) {
+  return broadcast_elements<T, T, R>(a, b, f);
 }
 
 /// Elements of x at strided places: result[i...] = x[offset + sum(i_d * steps_d)], for elements of
