@@ -43,6 +43,10 @@ const OpRegistry& builtin_ops() {
     register_arithmetic(ops);
     register_comparison(ops);
     register_variadic(ops);
+    register_reduction(ops);
+    register_cast(ops);
+    register_selection(ops);
+    register_loss(ops);
     register_softmax(ops);
     register_reshape(ops);
     register_shape_ops(ops);

@@ -77,15 +77,23 @@ TEST_CASE("Elementary functions are within a few units in the last place") {
            {"sigmoid", {Kind::sigmoid}, [](double x) { return 1 / (1 + std::exp(-x)); }, 4},
            {"softplus", {Kind::softplus}, softplus, 4},
            {"elu", {Kind::elu, 1}, [](double x) { return x < 0 ? std::expm1(x) : x; }, 4},
-           {"mish", {Kind::mish}, [](double x) { return x * std::tanh(softplus(x)); }, 8,
+           {"mish",
+            {Kind::mish},
+            [](double x) { return x * std::tanh(softplus(x)); },
+            8,
             [](double x) { return x * 0x1p-126; }},  // its exp is subnormal there
-           {"gelu", {Kind::gelu},
-            [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }, 4, argument},
-           {"gelu_tanh", {Kind::gelu_tanh},
+           {"gelu",
+            {Kind::gelu},
+            [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); },
+            4,
+            argument},
+           {"gelu_tanh",
+            {Kind::gelu_tanh},
             [](double x) {
               return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
             },
-            4, argument}}) {
+            4,
+            argument}}) {
     const Worst found = worst(item.op, item.wanted, item.scale);
     CAPTURE(item.name, found.units, found.at);
     CHECK(found.units <= item.units);

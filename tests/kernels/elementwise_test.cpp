@@ -96,8 +96,10 @@ TEST_CASE("Activations at points that were worked by hand") {
 
 TEST_CASE("Binary kernels with operands broadcast in any direction") {
   const std::vector<std::function<float(float, float)>> functions{
-      [](float a, float b) { return a + b; }, [](float a, float b) { return a - b; },
-      [](float a, float b) { return a * b; }, [](float a, float b) { return a / b; },
+      [](float a, float b) { return a + b; },
+      [](float a, float b) { return a - b; },
+      [](float a, float b) { return a * b; },
+      [](float a, float b) { return a / b; },
       [](float a, float b) { return std::isnan(a) || a > b ? a : b; },
       [](float a, float b) { return std::isnan(a) || a < b ? a : b; },
       [](float a, float b) { return std::pow(a, b); },
