@@ -137,6 +137,25 @@ Model float_network(std::vector<ValueId>* taps = nullptr) {
   return m;
 }
 
+/// Functions, broadcasting, comparison, selection, casts and reductions, behind a convolution.
+Model elementwise_network() {
+  Model m;
+  const ValueId x = m.conv(m.input("x", Shape{2, 3, 17, 19}), 3, 24, 1);
+  const CaseAttributes space{{"axes", ints({2, 3})}};
+  const ValueId centred = m.add("Sub", {x, m.add("ReduceMean", {x}, space)});
+  const ValueId squares = m.add("Pow", {centred, m.constant(scalar(2))});
+  const ValueId deviation = m.add("Sqrt", {m.add("ReduceMean", {squares}, space)});
+  ValueId y = m.add("Div", {centred, m.add("Max", {deviation, m.constant(scalar(0.1F))})});
+  y = m.add("PRelu", {y, m.constant(noise({24, 1, 1}, 3))});
+  const ValueId gelu = m.add("Mul", {y, m.add("Add", {m.add("Erf", {y}), m.constant(scalar(1))})});
+  const ValueId mask = m.add("Greater", {y, m.constant(noise({19}, 4))});
+  const ValueId counted = m.add("Cast", {mask}, {{"to", static_cast<int64_t>(DType::float32)}});
+  y = m.add("Sum", {m.add("Where", {mask, gelu, m.add("Softplus", {y})}), counted, y});
+  m.output(m.add("ArgMax", {y}, {{"axis", int64_t{1}}}));
+  m.output(m.add("ReduceLogSumExp", {y}, {{"axes", ints({1})}, {"keepdims", int64_t{0}}}));
+  return m;
+}
+
 Model integer_network() {
   const Grid grid{0.05F, 100, false};
   const Grid positive{0.03F, 0, false};
@@ -184,6 +203,22 @@ TEST_CASE("A compiled float network runs without allocating") {
   }
   set_thread_count(0);
   std::cout << "float network: oneDNN itself allocates " << of_onednn << " times a run\n";
+}
+
+TEST_CASE("Compiled element-wise work and reductions run without allocating") {
+  const Model m = elementwise_network();
+  CHECK(disagreement(m.graph) == "");
+  for (const StepInfo& step : Session(m.graph, builtin_ops(), {}).steps()) {
+    CAPTURE(step.op, step.fallback);
+    CHECK(!step.reference);
+  }
+  for (const int threads : {1, 2}) {
+    set_thread_count(threads);
+    count_a_run(m);
+    CAPTURE(threads);
+    CHECK(ours == 0);
+  }
+  set_thread_count(0);
 }
 
 TEST_CASE("A compiled int8 network runs without allocating") {
