@@ -20,11 +20,16 @@ QuantParams eight_bits(Rng& rng, float scale) {
 }
 
 PostOp random_activation(Rng& rng, bool integer) {
-  switch (rng.below(integer ? 4 : 5)) {
+  switch (rng.below(integer ? 9 : 10)) {
     case 0: return {PostOp::Kind::relu};
     case 1: return {PostOp::Kind::leaky_relu, 0.125F};
     case 2: return {PostOp::Kind::clip, -1.5F, 6};
     case 3: return {PostOp::Kind::sigmoid};
+    case 4: return {PostOp::Kind::elu, 0.5F};
+    case 5: return {PostOp::Kind::mish};
+    case 6: return {PostOp::Kind::gelu};
+    case 7: return {PostOp::Kind::gelu_tanh};
+    case 8: return {PostOp::Kind::hard_swish};
     default: return {PostOp::Kind::tanh};
   }
 }
@@ -115,6 +120,12 @@ double activated(const std::vector<PostOp>& posts, double y, double residual) {
       case PostOp::Kind::sigmoid: y = 1 / (1 + std::exp(-y)); break;
       case PostOp::Kind::tanh: y = std::tanh(y); break;
       case PostOp::Kind::hard_swish: y *= std::min(std::max(y / 6 + 0.5, 0.0), 1.0); break;
+      case PostOp::Kind::elu: y = y < 0 ? alpha * std::expm1(y) : y; break;
+      case PostOp::Kind::mish: y *= std::tanh(std::log1p(std::exp(y))); break;
+      case PostOp::Kind::gelu: y *= 0.5 * (1 + std::erf(y * std::sqrt(0.5))); break;
+      case PostOp::Kind::gelu_tanh:
+        y *= 0.5 * (1 + std::tanh(std::sqrt(2 / M_PI) * (y + 0.044715 * y * y * y)));
+        break;
       case PostOp::Kind::add: y += residual; break;
       default: QTOOL_CHECK(false, "not among the specs");
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 namespace qtool::onednn {
@@ -113,43 +114,39 @@ Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_par
 
 namespace {
 
-void append_unary(dnnl::post_ops& ops, const PostOp& op, float unit) {
-  // Results are in units of `unit` when the post-op sees them.
+/// What it is called there, or nothing.
+std::optional<dnnl::algorithm> algorithm_of(const PostOp& op) {
   switch (op.kind) {
     case PostOp::Kind::relu:
-      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
-      break;
-    case PostOp::Kind::leaky_relu:
-      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, op.alpha, 0.0F);
-      break;
-    case PostOp::Kind::clip:
-      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, op.alpha / unit, op.beta / unit);
-      break;
-    case PostOp::Kind::sigmoid:
-      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_logistic, 0.0F, 0.0F);
-      break;
-    case PostOp::Kind::tanh:
-      ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_tanh, 0.0F, 0.0F);
-      break;
-    default: break;
+    case PostOp::Kind::leaky_relu: return dnnl::algorithm::eltwise_relu;
+    case PostOp::Kind::clip: return dnnl::algorithm::eltwise_clip;
+    case PostOp::Kind::sigmoid: return dnnl::algorithm::eltwise_logistic;
+    case PostOp::Kind::tanh: return dnnl::algorithm::eltwise_tanh;
+    case PostOp::Kind::elu: return dnnl::algorithm::eltwise_elu;
+    case PostOp::Kind::mish: return dnnl::algorithm::eltwise_mish;
+    case PostOp::Kind::gelu: return dnnl::algorithm::eltwise_gelu_erf;
+    case PostOp::Kind::gelu_tanh: return dnnl::algorithm::eltwise_gelu_tanh;
+    case PostOp::Kind::hard_swish: return dnnl::algorithm::eltwise_hardswish;
+    default: return std::nullopt;
   }
 }
 
-/// Those that append_unary knows, and the sum.
-bool has_post_op(const PostOp& op) {
-  switch (op.kind) {
-    case PostOp::Kind::relu:
-    case PostOp::Kind::leaky_relu:
-    case PostOp::Kind::clip:
-    case PostOp::Kind::sigmoid:
-    case PostOp::Kind::tanh:
-    case PostOp::Kind::add: return true;
-    default: return false;
+/// Results are in units of `unit` when the post-op sees them.
+void append_unary(dnnl::post_ops& ops, const PostOp& op, dnnl::algorithm algorithm, float unit) {
+  float alpha = op.alpha;
+  float beta = op.beta;
+  if (op.kind == PostOp::Kind::clip) {
+    alpha /= unit;
+    beta /= unit;
+  } else if (op.kind == PostOp::Kind::hard_swish) {
+    alpha = 1.0F / 6;  // version 2 has them built in
+    beta = 0.5F;
   }
+  ops.append_eltwise(1.0F, algorithm, alpha, beta);
 }
 
-/// oneDNN 2.6 keeps one generator per algorithm: of two relus with different slopes, or two clips,
-/// the second would compute what the first does.
+/// oneDNN 2.6 keeps one generator per algorithm: of two relus with different slopes, two clips or
+/// elus, the second would compute what the first does.
 bool clashes(const PostOp& a, const PostOp& b) {
   const auto slope = [](const PostOp& op) {
     return op.kind == PostOp::Kind::leaky_relu ? op.alpha : 0.0F;
@@ -158,8 +155,7 @@ bool clashes(const PostOp& a, const PostOp& b) {
     return op.kind == PostOp::Kind::relu || op.kind == PostOp::Kind::leaky_relu;
   };
   if (is_relu(a) && is_relu(b)) return slope(a) != slope(b);
-  return a.kind == PostOp::Kind::clip && b.kind == PostOp::Kind::clip &&
-         (a.alpha != b.alpha || a.beta != b.beta);
+  return a.kind == b.kind && (a.alpha != b.alpha || a.beta != b.beta);
 }
 
 bool any_clash(const std::vector<PostOpSpec>& posts) {
@@ -221,10 +217,6 @@ Attributes make_attributes(const AttributeSpec& spec) {
   }
   dnnl::post_ops ops;
   for (const PostOpSpec& post : spec.post_ops) {
-    if (!has_post_op(post.op)) {
-      result.refusal = "an activation that is no post-op of oneDNN";
-      return result;
-    }
     if (post.op.kind == PostOp::Kind::add) {
       if (integer || post.operand->params != nullptr) {
         result.refusal = "a residual of codes is added by a kernel of its own";
@@ -233,7 +225,12 @@ Attributes make_attributes(const AttributeSpec& spec) {
       ops.append_sum(1.0F);
       continue;
     }
-    append_unary(ops, post.op, unit);
+    const auto algorithm = algorithm_of(post.op);
+    if (!algorithm) {
+      result.refusal = "an activation that is no post-op of oneDNN";
+      return result;
+    }
+    append_unary(ops, post.op, *algorithm, unit);
   }
   if (unit != target)
     ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_linear, 1.0F / target, 0.0F);
