@@ -47,39 +47,60 @@ double start_of(Step step) {
   }
 }
 
-template <class F>
-[[gnu::always_inline]] inline void each(const float* x, double* sums, int64_t count, F f) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) sums[i] = f(sums[i], x[i]);
-}
-
-/// sums[i] takes in x[i]; shifts are subtracted before exponentials.
-QTOOL_SIMD void accumulate(Step step, const float* x, double* sums, const float* shifts,
-                           int64_t count) {
+/// body(f), f(sum so far, element, shift) being what the step does; shifts are for exponentials.
+template <class Body>
+[[gnu::always_inline]] inline void with_step(Step step, Body body) {
   switch (step) {
-    case Step::add: return each(x, sums, count, [](double s, float v) { return s + v; });
+    case Step::add: return body([](double s, float v, float) { return s + v; });
     case Step::add_magnitude:
-      return each(x, sums, count, [](double s, float v) { return s + std::fabs(v); });
+      return body([](double s, float v, float) { return s + std::fabs(v); });
     case Step::add_square:
-      return each(x, sums, count, [](double s, float v) {
+      return body([](double s, float v, float) {
         const auto wide = static_cast<double>(v);
         return s + wide * wide;
       });
-    case Step::multiply: return each(x, sums, count, [](double s, float v) { return s * v; });
+    case Step::multiply: return body([](double s, float v, float) { return s * v; });
     case Step::largest:
-      return each(x, sums, count, [](double s, float v) {
-        const double larger = v > s ? v : s;
-        return v == v ? larger : v;
+      return body([](double s, float v, float) {
+        const auto wide = static_cast<double>(v);
+        return (wide > s) | (wide != wide) ? wide : s;
       });
     case Step::smallest:
-      return each(x, sums, count, [](double s, float v) {
-        const double smaller = v < s ? v : s;
-        return v == v ? smaller : v;
+      return body([](double s, float v, float) {
+        const auto wide = static_cast<double>(v);
+        return (wide < s) | (wide != wide) ? wide : s;
       });
     case Step::add_exponential:
-#pragma GCC ivdep
-      for (int64_t i = 0; i < count; ++i) sums[i] += elementary::exp(x[i] - shifts[i]);
+      return body([](double s, float v, float shift) { return s + elementary::exp(v - shift); });
   }
+}
+
+/// sums[i] takes in x[i].
+QTOOL_SIMD void accumulate_columns(Step step, const float* x, double* sums, const float* shifts,
+                                   int64_t count) {
+  with_step(
+      step, [=](auto f) __attribute__((always_inline)) {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < count; ++i) sums[i] = f(sums[i], x[i], shifts[i]);
+      });
+}
+
+/// lanes[i % kLanes] takes in x[i].
+QTOOL_SIMD void accumulate_row(Step step, const float* x, double* lanes, float shift,
+                               int64_t count) {
+  with_step(
+      step, [=](auto f) __attribute__((always_inline)) {
+        const int64_t whole = count - count % kLanes;
+        if (whole > 0) {
+          double sums[kLanes];  // not lanes themselves, so that they stay in registers
+          for (int64_t l = 0; l < kLanes; ++l) sums[l] = lanes[l];
+          for (int64_t i = 0; i < whole; i += kLanes) {
+            for (int64_t l = 0; l < kLanes; ++l) sums[l] = f(sums[l], x[i + l], shift);
+          }
+          for (int64_t l = 0; l < kLanes; ++l) lanes[l] = sums[l];
+        }
+        for (int64_t i = whole; i < count; ++i) lanes[i - whole] = f(lanes[i - whole], x[i], shift);
+      });
 }
 
 double combined(Step step, double a, double b) {
@@ -188,14 +209,9 @@ class ReduceKernel final : public Kernel {
 
   double row_sum(Step step, const float* x, float shift) const {
     std::array<double, kLanes> lanes;
-    std::array<float, kLanes> shifts;
     lanes.fill(start_of(step));
-    shifts.fill(shift);
     for (int64_t r = 0; r < rows_; ++r) {
-      const float* row = x + removed_.offset(r);
-      for (int64_t i = 0; i < inner_; i += kLanes) {
-        accumulate(step, row + i, lanes.data(), shifts.data(), std::min(kLanes, inner_ - i));
-      }
+      accumulate_row(step, x + removed_.offset(r), lanes.data(), shift, inner_);
     }
     double sum = lanes[0];
     for (size_t l = 1; l < static_cast<size_t>(std::min(kLanes, inner_)); ++l) {
@@ -216,7 +232,7 @@ class ReduceKernel final : public Kernel {
                    int64_t count) const {
     std::fill(sums, sums + count, start_of(step));
     for (int64_t r = 0; r < rows_; ++r)
-      accumulate(step, x + removed_.offset(r), sums, shifts, count);
+      accumulate_columns(step, x + removed_.offset(r), sums, shifts, count);
   }
 
   void reduce_columns(const float* x, float* y, int64_t count) const {
@@ -224,7 +240,7 @@ class ReduceKernel final : public Kernel {
     std::array<float, kBlock> shifts;
     shifts.fill(0);
     if (step_ == Step::add_exponential) {
-      column_sums(Step::largest, x, sums.data(), nullptr, count);
+      column_sums(Step::largest, x, sums.data(), shifts.data(), count);
       for (size_t i = 0; i < static_cast<size_t>(count); ++i) shifts[i] = shift_for(sums[i]);
     }
     column_sums(step_, x, sums.data(), shifts.data(), count);
