@@ -10,6 +10,8 @@ namespace qtool {
 void register_convolution(OpRegistry& ops);
 void register_gemm(OpRegistry& ops);
 void register_normalization(OpRegistry& ops);
+void register_layer_norm(OpRegistry& ops);
+void register_response_norm(OpRegistry& ops);
 void register_pooling(OpRegistry& ops);
 void register_activation(OpRegistry& ops);
 void register_unary(OpRegistry& ops);

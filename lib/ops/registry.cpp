@@ -35,6 +35,8 @@ const OpRegistry& builtin_ops() {
     register_convolution(ops);
     register_gemm(ops);
     register_normalization(ops);
+    register_layer_norm(ops);
+    register_response_norm(ops);
     register_pooling(ops);
     register_activation(ops);
     register_unary(ops);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/host/normalize.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/host/elementary.h"
+#include "kernels/host/simd.h"
+#include "support/parallel.h"
+
+namespace qtool {
+
+namespace {
+
+constexpr int64_t kLanes = 16;
+constexpr int64_t kGrain = 16384;  ///< elements that are worth a thread
+
+/// Sum of x - shift, or of its squares.
+template <bool squares>
+[[gnu::always_inline]] inline double sum_row(const float* x, double shift, int64_t count) {
+  double lanes[kLanes] = {};
+  const auto term = [shift](float v) {
+    const double d = static_cast<double>(v) - shift;
+    return squares ? d * d : d;
+  };
+  const int64_t whole = count - count % kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += term(x[i + l]);
+  }
+  for (int64_t i = whole; i < count; ++i) lanes[i - whole] += term(x[i]);
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+struct Moments {
+  double mean;
+  double variance;
+};
+
+QTOOL_SIMD Moments moments(const float* x, int64_t count) {
+  const auto n = static_cast<double>(count);
+  const double mean = sum_row<false>(x, 0, count) / n;
+  return {mean, sum_row<true>(x, mean, count) / n};
+}
+
+QTOOL_SIMD void scale_elements(const float* x, float mean, float inverse, const float* scale,
+                               const float* bias, float* y, int64_t count) {
+  if (bias == nullptr) {
+    for (int64_t i = 0; i < count; ++i) y[i] = (x[i] - mean) * inverse * scale[i];
+  } else {
+    for (int64_t i = 0; i < count; ++i) y[i] = (x[i] - mean) * inverse * scale[i] + bias[i];
+  }
+}
+
+QTOOL_SIMD void scale_run(const float* x, float mean, float factor, float bias, float* y,
+                          int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = (x[i] - mean) * factor + bias;
+}
+
+class NormalizeKernel final : public Kernel {
+ public:
+  explicit NormalizeKernel(const NormalizeSpec& spec) : spec_(spec) {}
+
+  void run(const KernelArgs& args) override {
+    const int64_t row = spec_.segments * spec_.run;
+    parallel_for(spec_.rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(row, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t r = begin; r < end; ++r) one(args, r, row);
+                 });
+  }
+  std::string description() const override { return "host normalize"; }
+
+ private:
+  void one(const KernelArgs& args, int64_t r, int64_t row) const {
+    const float* x = static_cast<const float*>(args.inputs[0]) + r * row;
+    float* y = static_cast<float*>(args.outputs[0]) + r * row;
+    const Moments m = moments(x, row);
+    const auto mean = static_cast<float>(m.mean);
+    const auto inverse = static_cast<float>(1 / std::sqrt(m.variance + spec_.epsilon));
+    store(args, 1, r, mean);
+    store(args, 2, r, inverse);
+    const int64_t first = r % spec_.periods * spec_.segments;
+    const float* scale = static_cast<const float*>(args.inputs[1]) + first;
+    const auto* shifts =
+        args.inputs.size() > 2 ? static_cast<const float*>(args.inputs[2]) : nullptr;
+    const float* bias = shifts == nullptr ? nullptr : shifts + first;
+    if (spec_.run == 1) {
+      scale_elements(x, mean, inverse, scale, bias, y, row);
+      return;
+    }
+    for (int64_t s = 0; s < spec_.segments; ++s) {
+      scale_run(x + s * spec_.run, mean, inverse * scale[s], bias == nullptr ? 0.0F : bias[s],
+                y + s * spec_.run, spec_.run);
+    }
+  }
+
+  static void store(const KernelArgs& args, size_t output, int64_t r, float value) {
+    if (output < args.outputs.size() && args.outputs[output] != nullptr) {
+      static_cast<float*>(args.outputs[output])[r] = value;
+    }
+  }
+
+  NormalizeSpec spec_;
+};
+
+// ---- LRN --------------------------------------------------------------------------------------
+
+QTOOL_SIMD void add_squares(const float* x, float* sums, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) sums[i] += x[i] * x[i];
+}
+
+/// y = x * (bias + factor * sums)^-beta; y holds the sums.
+QTOOL_SIMD void divide_by_power(const float* x, float bias, float factor, float beta, float* y,
+                                int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    y[i] = x[i] * elementary::exp(-beta * elementary::log(bias + factor * y[i]));
+  }
+}
+
+class ResponseKernel final : public Kernel {
+ public:
+  explicit ResponseKernel(const ResponseSpec& spec) : spec_(spec) {}
+
+  void run(const KernelArgs& args) override {
+    const auto* x = static_cast<const float*>(args.inputs[0]);
+    auto* y = static_cast<float*>(args.outputs[0]);
+    const int64_t work = std::max<int64_t>(1, spec_.inner * std::min(spec_.size, spec_.channels));
+    parallel_for(spec_.outer * spec_.channels, std::max<int64_t>(1, kGrain / work),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t row = begin; row < end; ++row) one(x, y, row);
+                 });
+  }
+  std::string description() const override { return "host response"; }
+
+ private:
+  void one(const float* x, float* y, int64_t row) const {
+    const int64_t channel = row % spec_.channels;
+    const int64_t first = std::max<int64_t>(0, channel - (spec_.size - 1) / 2);
+    const int64_t last = std::min(spec_.channels - 1, channel + spec_.size / 2);
+    float* sums = y + row * spec_.inner;
+    std::fill_n(sums, spec_.inner, 0.0F);
+    for (int64_t c = first; c <= last; ++c) {
+      add_squares(x + (row - channel + c) * spec_.inner, sums, spec_.inner);
+    }
+    divide_by_power(x + row * spec_.inner, spec_.bias, spec_.alpha / static_cast<float>(spec_.size),
+                    spec_.beta, sums, spec_.inner);
+  }
+
+  ResponseSpec spec_;
+};
+
+}  // namespace
+
+KernelPtr make_normalize(const NormalizeSpec& spec) {
+  return std::make_unique<NormalizeKernel>(spec);
+}
+
+KernelPtr make_response(const ResponseSpec& spec) { return std::make_unique<ResponseKernel>(spec); }
+
+}  // namespace qtool
