@@ -8,6 +8,7 @@ namespace qtool {
 // One function a family, one file a function (or a folder). Adding a family: a line here, one in
 // registry.cpp, one in CMakeLists.txt.
 void register_convolution(OpRegistry& ops);
+void register_conv_transpose(OpRegistry& ops);
 void register_gemm(OpRegistry& ops);
 void register_normalization(OpRegistry& ops);
 void register_layer_norm(OpRegistry& ops);

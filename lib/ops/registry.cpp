@@ -33,6 +33,7 @@ const OpRegistry& builtin_ops() {
   static const OpRegistry registry = [] {
     OpRegistry ops;
     register_convolution(ops);
+    register_conv_transpose(ops);
     register_gemm(ops);
     register_normalization(ops);
     register_layer_norm(ops);

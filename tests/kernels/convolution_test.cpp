@@ -118,41 +118,6 @@ Sums exact_sums(const Geometry& g, const std::vector<double>& x, const std::vect
   return sums;
 }
 
-/// The same elements stored in another layout.
-Tensor stored(const Tensor& x, Layout layout) {
-  Tensor y(x.dtype(), x.shape());
-  const auto to = strides(x.shape(), layout);
-  const auto width = static_cast<size_t>(bits(x.dtype())) / 8;
-  for (int64_t i = 0; i < x.size(); ++i) {
-    int64_t rest = i;
-    int64_t at = 0;
-    for (size_t d = x.shape().size(); d-- > 0;) {
-      at += rest % x.shape()[d] * to[d];
-      rest /= x.shape()[d];
-    }
-    std::copy_n(x.raw() + static_cast<size_t>(i) * width, width,
-                y.raw() + static_cast<size_t>(at) * width);
-  }
-  return y;
-}
-
-Tensor loaded(const Tensor& y, Layout layout) {
-  Tensor x(y.dtype(), y.shape());
-  const auto from = strides(y.shape(), layout);
-  const auto width = static_cast<size_t>(bits(y.dtype())) / 8;
-  for (int64_t i = 0; i < y.size(); ++i) {
-    int64_t rest = i;
-    int64_t at = 0;
-    for (size_t d = y.shape().size(); d-- > 0;) {
-      at += rest % y.shape()[d] * from[d];
-      rest /= y.shape()[d];
-    }
-    std::copy_n(y.raw() + static_cast<size_t>(at) * width, width,
-                x.raw() + static_cast<size_t>(i) * width);
-  }
-  return x;
-}
-
 void check_one(uint64_t seed, Tally& tally) {
   Rng rng(seed);
   const Geometry g = random_geometry(rng);

@@ -97,4 +97,8 @@ std::string summary(const std::string& what, const Tally& tally);
 /// and QTOOL_TEST_SEED, the only one, are for hunting.
 std::vector<uint64_t> seeds(uint64_t first, int usual);
 
+/// Row-major elements stored in another layout, and back.
+Tensor stored(const Tensor& x, Layout layout);
+Tensor loaded(const Tensor& y, Layout layout);
+
 }  // namespace qtool::test

@@ -84,6 +84,7 @@ std::string difference(const Tensor& got, const Tensor& wanted, double relative,
 std::vector<OpCase> convolution_cases();
 std::vector<OpCase> gemm_cases();
 std::vector<OpCase> normalization_cases();
+std::vector<OpCase> conv_transpose_cases();
 std::vector<OpCase> layer_norm_cases();
 std::vector<OpCase> response_norm_cases();
 std::vector<OpCase> pooling_cases();

@@ -52,6 +52,11 @@ struct ConvolutionSpec {
 };
 MadeKernel make_convolution(const ConvolutionSpec& spec);
 
+/// The transposed convolution: weights [C, M / groups, kernel...], source [N, C, ...], destination
+/// [N, M, ...] of (extent - 1) * stride + (kernel - 1) * dilation + 1 - pads; end pads may be
+/// negative down to 1 - stride, where the destination is larger.
+MadeKernel make_deconvolution(const ConvolutionSpec& spec);
+
 /// y = x w + bias, then post-ops, for the last two dimensions (leading ones equal or 1). Types as
 /// for convolution; w [.., K, N], constant (then packed) or not (then a kernel input, float32).
 /// Kernel inputs: x, w, bias, post-op operands.
