@@ -3,6 +3,7 @@
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
 #include "ops/lowering.h"
+#include "ops/reals.h"
 #include "ops/shapes.h"
 #include "support/text.h"
 
@@ -68,17 +69,17 @@ void infer_conv(InferContext& context) {
 }
 
 std::vector<Tensor> conv_reference(const ReferenceCall& call) {
-  const Tensor& x = float_input(call, 0);
-  const Tensor& w = float_input(call, 1);
-  const Window window = read_window(call.node, kernel_extents(call.node, w.shape()), x.shape());
+  const Tensor& x = call.input(0);
+  const Shape& w = call.input(1).shape();
+  const Window window = read_window(call.node, kernel_extents(call.node, w), x.shape());
   Shape out;
   for (size_t i = 0; i < window.rank(); ++i) out.push_back(window.extent(i, x.shape()[i + 2]));
-  std::vector<Tensor> results;
-  results.push_back(
-      reference::convolution(x, w, call.has(2) ? &call.input(2) : nullptr,
-                             {window.kernel, window.strides, window.pads, window.dilations},
-                             call.node.attributes().integer("group", 1), out));
-  return results;
+  const auto y =
+      reference::convolution<double>({x.shape(), reals(call, 0)}, {w, reals(call, 1)},
+                                     call.has(2) ? reals(call, 2) : std::vector<double>{},
+                                     {window.kernel, window.strides, window.pads, window.dilations},
+                                     call.node.attributes().integer("group", 1), out);
+  return one_result(real_tensor(x.dtype(), y.shape, y.elements));
 }
 
 Lowering lower_conv(const LowerContext& context) {

@@ -14,6 +14,7 @@ void register_normalization(OpRegistry& ops);
 void register_layer_norm(OpRegistry& ops);
 void register_response_norm(OpRegistry& ops);
 void register_pooling(OpRegistry& ops);
+void register_lp_pool(OpRegistry& ops);
 void register_activation(OpRegistry& ops);
 void register_unary(OpRegistry& ops);
 void register_clip(OpRegistry& ops);

@@ -3,6 +3,7 @@
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
 #include "ops/lowering.h"
+#include "ops/reals.h"
 #include "ops/shapes.h"
 #include "support/text.h"
 
@@ -52,47 +53,95 @@ void infer_gemm(InferContext& context) {
   context.set_output(0, std::move(type));
 }
 
-Tensor transpose_matrix(const Tensor& x) {
-  return reference::gather_strided(x, {x.shape()[1], x.shape()[0]}, 0, {1, x.shape()[1]});
+/// An operand in the order that the product reads it in.
+template <class T>
+reference::Values<T> matrix(const Shape& shape, std::vector<T> elements, bool turned) {
+  if (!turned) return {shape, std::move(elements)};
+  reference::Values<T> result{{shape[1], shape[0]}, std::vector<T>(elements.size())};
+  const auto columns = static_cast<size_t>(shape[1]);
+  const auto rows = static_cast<size_t>(shape[0]);
+  for (size_t i = 0; i < elements.size(); ++i) {
+    result.elements[i % columns * rows + i / columns] = elements[i];
+  }
+  return result;
 }
 
+/// C's element for each element of the result.
+template <class T>
+std::vector<T> spread_added(const Shape& shape, const std::vector<T>& c, const Shape& result) {
+  const int64_t rows = shape.size() == 2 ? shape[0] : 1;
+  const int64_t columns = shape.empty() ? 1 : shape.back();
+  std::vector<T> all;
+  for (int64_t i = 0; i < result[0]; ++i) {
+    for (int64_t j = 0; j < result[1]; ++j) {
+      all.push_back(c[static_cast<size_t>((rows == 1 ? 0 : i) * columns + (columns == 1 ? 0 : j))]);
+    }
+  }
+  return all;
+}
+
+/// alpha A B + beta C. Integers are multiplied exactly, and scaled only where a factor is not 1.
 std::vector<Tensor> gemm_reference(const ReferenceCall& call) {
   const bool ta = transposed(call.node, "transA");
   const bool tb = transposed(call.node, "transB");
-  const Tensor a = ta ? transpose_matrix(float_input(call, 0)) : float_input(call, 0).clone();
-  const Tensor b = tb ? transpose_matrix(float_input(call, 1)) : float_input(call, 1).clone();
-  Tensor y = reference::matmul(a, b);
-  const float alpha = call.node.attributes().real("alpha", 1.0F);
-  const float beta = call.node.attributes().real("beta", 1.0F);
-  for (float& value : y.data<float>()) value *= alpha;
-  std::vector<Tensor> results;
-  if (call.has(2)) {
-    results.push_back(reference::broadcast_binary<float, float>(
-        y, call.input(2), [beta](float p, float c) { return p + beta * c; }));
-  } else {
-    results.push_back(std::move(y));
+  const auto alpha = static_cast<double>(call.node.attributes().real("alpha", 1.0F));
+  const auto beta = static_cast<double>(call.node.attributes().real("beta", 1.0F));
+  const Shape& a = call.input(0).shape();
+  const Shape& b = call.input(1).shape();
+  const DType dtype = call.input(0).dtype();
+  if (is_integer(dtype)) {
+    if (alpha != 1 || (call.has(2) && beta != 1)) {
+      throw unsupported_error("an integer Gemm with alpha or beta other than 1");
+    }
+    auto y = reference::matmul(matrix(a, integers(call, 0), ta), matrix(b, integers(call, 1), tb));
+    if (call.has(2)) {
+      const auto added = spread_added(call.input(2).shape(), integers(call, 2), y.shape);
+      for (size_t i = 0; i < added.size(); ++i) y.elements[i] += added[i];
+    }
+    return one_result(integer_tensor(dtype, y.shape, y.elements));
   }
-  return results;
+  auto y = reference::matmul(matrix(a, reals(call, 0), ta), matrix(b, reals(call, 1), tb));
+  for (double& value : y.elements) value *= alpha;
+  if (call.has(2)) {
+    const auto added = spread_added(call.input(2).shape(), reals(call, 2), y.shape);
+    for (size_t i = 0; i < added.size(); ++i) y.elements[i] += beta * added[i];
+  }
+  return one_result(real_tensor(dtype, y.shape, y.elements));
 }
 
-/// The bias as one number per column, or why it is not that.
-std::string bias_problem(const LowerInput& bias, int64_t columns) {
-  if (bias.constant == nullptr) return "a bias that is computed at run time";
-  if (bias.shape.empty() || bias.constant->size() != columns || bias.shape.back() != columns) {
+/// Gives the product its C, or says why it cannot: a number a column is a bias, a whole matrix is
+/// what the sum starts from.
+std::string add_bias(const LowerContext& context, onednn::MatmulSpec& spec, Lowering& result) {
+  const LowerInput& c = context.inputs[2];
+  const int64_t columns = spec.destination.shape[1];
+  const bool a_column =
+      !c.shape.empty() && c.shape.back() == columns && element_count(c.shape) == columns;
+  if (a_column && c.constant != nullptr) {
+    spec.bias = c.constant.get();
+    spec.bias_params = c.params;
+    result.packed.push_back(2);
+    return {};
+  }
+  if (context.quantized()) return "a bias that is not one number per column, or not a constant";
+  if (c.dtype != DType::float32) return "a bias that is not float";
+  if (a_column) {
+    spec.bias_at_run = true;
+    return {};
+  }
+  if (c.shape != spec.destination.shape || residual_input(context) >= 0) {
     return "a bias that is not one number per column";
   }
+  spec.post_ops.insert(spec.post_ops.begin(), {{PostOp::Kind::add}, operand(c, Layout::plain)});
+  result.in_place = 2;
   return {};
 }
 
 Lowering lower_gemm(const LowerContext& context) {
   const NodeView& node = context.node;
-  if (transposed(node, "transA")) return Lowering::refuse("transA");
+  const LowerInput& weights = context.inputs[1];
   const bool beta_matters = context.has(2) && node.attributes().real("beta", 1.0F) != 1.0F;
   if (node.attributes().real("alpha", 1.0F) != 1.0F || beta_matters) {
     return Lowering::refuse("alpha or beta is not 1; the preparation passes fold them");
-  }
-  if (context.inputs[1].constant == nullptr) {
-    return Lowering::refuse("weights that are computed at run time");
   }
   if (auto why = operand_problem(context, gemm_channel_axis(node)); !why.empty()) {
     return Lowering::refuse(std::move(why));
@@ -100,23 +149,25 @@ Lowering lower_gemm(const LowerContext& context) {
   onednn::MatmulSpec spec;
   spec.source = operand(context.inputs[0], Layout::plain);
   spec.destination = operand(context.outputs[0], Layout::plain);
-  spec.weights = operand(context.inputs[1], Layout::plain);
+  spec.weights = operand(weights, Layout::plain);
+  spec.transposed_source = transposed(node, "transA");
+  if (spec.transposed_source) std::swap(spec.source.shape[0], spec.source.shape[1]);
   spec.weights.shape = {spec.source.shape[1], spec.destination.shape[1]};
-  spec.constant_weights = context.inputs[1].constant.get();
+  spec.constant_weights = weights.constant.get();
   spec.transposed_weights = transposed(node, "transB");
+  spec.post_ops = post_op_specs(context, Layout::plain);
+  Lowering plan;
+  plan.in_place = residual_input(context);
+  if (weights.constant != nullptr) plan.packed = {1};
   if (context.has(2)) {
-    if (auto why = bias_problem(context.inputs[2], spec.destination.shape[1]); !why.empty()) {
+    if (auto why = add_bias(context, spec, plan); !why.empty()) {
       return Lowering::refuse(std::move(why));
     }
-    spec.bias = context.inputs[2].constant.get();
-    spec.bias_params = context.inputs[2].params;
   }
-  spec.post_ops = post_op_specs(context, Layout::plain);
   Lowering result = lowering(onednn::make_matmul(spec),
                              std::vector<Layout>(context.inputs.size() + 1, Layout::plain));
-  result.packed = {1};
-  if (context.inputs.size() > 2) result.packed.push_back(2);  // else 2 is a residual
-  result.in_place = residual_input(context);
+  result.packed = std::move(plan.packed);
+  result.in_place = plan.in_place;
   return result;
 }
 
@@ -148,24 +199,39 @@ void infer_matmul(InferContext& context) {
 }
 
 std::vector<Tensor> matmul_reference(const ReferenceCall& call) {
-  std::vector<Tensor> results;
-  results.push_back(reference::matmul(float_input(call, 0), float_input(call, 1)));
-  return results;
+  const Shape& a = call.input(0).shape();
+  const Shape& b = call.input(1).shape();
+  const DType dtype = call.input(0).dtype();
+  if (is_integer(dtype)) {
+    const auto y = reference::matmul<uint64_t>({a, integers(call, 0)}, {b, integers(call, 1)});
+    return one_result(integer_tensor(dtype, y.shape, y.elements));
+  }
+  const auto y = reference::matmul<double>({a, reals(call, 0)}, {b, reals(call, 1)});
+  return one_result(real_tensor(dtype, y.shape, y.elements));
 }
 
 Lowering lower_matmul(const LowerContext& context) {
-  if (context.inputs[0].shape.size() < 2 || context.inputs[1].shape.size() < 2) {
-    return Lowering::refuse("vectors");
-  }
   const LowerInput& b = context.inputs[1];
-  if (auto why = operand_problem(context, static_cast<int>(b.shape.size()) - 1); !why.empty()) {
+  if (auto why =
+          operand_problem(context, b.shape.size() == 1 ? -1 : static_cast<int>(b.shape.size()) - 1);
+      !why.empty()) {
     return Lowering::refuse(std::move(why));
   }
   onednn::MatmulSpec spec;
   spec.source = operand(context.inputs[0], Layout::plain);
   spec.destination = operand(context.outputs[0], Layout::plain);
   spec.weights = operand(b, Layout::plain);
-  if (b.constant != nullptr && b.shape.size() == 2) {
+  // A vector is a row on the left, a column on the right.
+  if (spec.source.shape.size() == 1) {
+    spec.source.shape.insert(spec.source.shape.begin(), 1);
+    const auto at = static_cast<std::ptrdiff_t>(b.shape.size() == 1 ? 0 : 1);
+    spec.destination.shape.insert(spec.destination.shape.end() - at, 1);
+  }
+  if (b.shape.size() == 1) {
+    spec.weights.shape.push_back(1);
+    spec.destination.shape.push_back(1);
+  }
+  if (b.constant != nullptr && spec.weights.shape.size() == 2) {
     // One matrix for all: the leading dimensions are rows of one large product.
     const int64_t k = spec.source.shape.back();
     const int64_t n = spec.destination.shape.back();

@@ -5,6 +5,7 @@
 #include "kernels/host/elementwise.h"
 #include "ops/families.h"
 #include "ops/lowering.h"
+#include "ops/reals.h"
 #include "ops/shapes.h"
 #include "support/text.h"
 
@@ -60,22 +61,19 @@ void refuse_training(const NodeView& node) {
 
 std::vector<Tensor> batch_norm_reference(const ReferenceCall& call) {
   refuse_training(call.node);
-  const Tensor& x = float_input(call, 0);
+  const Tensor& x = call.input(0);
   const ChannelAffine affine =
       channel_affine(call.node, call.input(1), call.input(2), call.input(3), call.input(4));
-  Tensor y(DType::float32, x.shape());
+  std::vector<double> values = reals(call, 0);
   const int64_t channels = x.rank() >= 2 ? x.shape()[1] : 1;
   const int64_t batch = x.rank() >= 1 ? x.shape()[0] : 1;
   const int64_t inner = x.size() / std::max<int64_t>(1, channels * batch);
-  for (int64_t i = 0; i < x.size(); ++i) {
-    const auto c = static_cast<size_t>(i / std::max<int64_t>(inner, 1) % channels);
-    const auto at = static_cast<size_t>(i);
-    y.data<float>()[at] = static_cast<float>(
-        static_cast<double>(x.data<float>()[at]) * affine.scale[c] + affine.shift[c]);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto c =
+        i / static_cast<size_t>(std::max<int64_t>(inner, 1)) % static_cast<size_t>(channels);
+    values[i] = values[i] * affine.scale[c] + affine.shift[c];
   }
-  std::vector<Tensor> results;
-  results.push_back(std::move(y));
-  return results;
+  return one_result(real_tensor(x.dtype(), x.shape(), values));
 }
 
 Lowering lower_batch_norm(const LowerContext& context) {

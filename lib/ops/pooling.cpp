@@ -85,31 +85,37 @@ float mean(const std::vector<float>& values, int64_t counted_too) {
                             static_cast<double>(static_cast<int64_t>(values.size()) + counted_too));
 }
 
-/// Codes (opset 12 allows u8 and s8) and halves go through float, which holds them exactly.
+/// Halves go through float, which holds them exactly; doubles are rounded to it.
 Tensor as_float(const ReferenceCall& call) {
-  const Tensor& x = call.input(0);
-  const DType dtype = x.dtype();
-  const bool exact =
-      bits(dtype) == 8 ? is_integer(dtype) : dtype == DType::float16 || dtype == DType::bfloat16;
-  return exact ? cast(x, DType::float32) : float_input(call, 0).clone();
+  const DType dtype = call.input(0).dtype();
+  const bool known = dtype == DType::float16 || dtype == DType::bfloat16 || dtype == DType::float64;
+  return known ? cast(call.input(0), DType::float32) : float_input(call, 0).clone();
+}
+
+/// A maximum is also taken of codes (opset 12 allows u8 and s8).
+Tensor comparable(const ReferenceCall& call) {
+  const DType dtype = call.input(0).dtype();
+  const bool codes = bits(dtype) == 8 && is_integer(dtype);
+  return codes ? cast(call.input(0), DType::float32) : as_float(call);
 }
 
 std::vector<Tensor> max_pool_reference(const ReferenceCall& call) {
   if (call.node.has_output(1)) throw unsupported_error("MaxPool with indices as a second output");
-  const Tensor x = as_float(call);
+  const Tensor x = comparable(call);
   const Window window = read_window(call.node, kernel_shape(call.node), x.shape());
   Tensor y = reference::pool(x, plain_window(window), output_extents(window, x.shape()), highest);
   return one_result(cast(y, call.input(0).dtype()));
 }
 
 std::vector<Tensor> average_pool_reference(const ReferenceCall& call) {
-  const Tensor& x = float_input(call, 0);
+  const Tensor x = as_float(call);
   const Window window = read_window(call.node, kernel_shape(call.node), x.shape());
   const bool include = call.node.attributes().integer("count_include_pad", 0) != 0;
-  return one_result(reference::pool(x, plain_window(window), output_extents(window, x.shape()),
-                                    [&](const std::vector<float>& inside, int64_t outside) {
-                                      return mean(inside, include ? outside : 0);
-                                    }));
+  const Tensor y = reference::pool(x, plain_window(window), output_extents(window, x.shape()),
+                                   [&](const std::vector<float>& inside, int64_t outside) {
+                                     return mean(inside, include ? outside : 0);
+                                   });
+  return one_result(cast(y, call.input(0).dtype()));
 }
 
 Window global_window(const Shape& x) {
@@ -120,13 +126,14 @@ Window global_window(const Shape& x) {
 }
 
 std::vector<Tensor> global_average_reference(const ReferenceCall& call) {
-  const Tensor& x = float_input(call, 0);
-  return one_result(reference::pool(x, plain_window(global_window(x.shape())),
-                                    Shape(static_cast<size_t>(x.rank()) - 2, 1), mean));
+  const Tensor x = as_float(call);
+  const Tensor y = reference::pool(x, plain_window(global_window(x.shape())),
+                                   Shape(static_cast<size_t>(x.rank()) - 2, 1), mean);
+  return one_result(cast(y, call.input(0).dtype()));
 }
 
 std::vector<Tensor> global_max_reference(const ReferenceCall& call) {
-  const Tensor x = as_float(call);
+  const Tensor x = comparable(call);
   Tensor y = reference::pool(x, plain_window(global_window(x.shape())),
                              Shape(static_cast<size_t>(x.rank()) - 2, 1), highest);
   return one_result(cast(y, call.input(0).dtype()));

@@ -39,6 +39,7 @@ const OpRegistry& builtin_ops() {
     register_layer_norm(ops);
     register_response_norm(ops);
     register_pooling(ops);
+    register_lp_pool(ops);
     register_activation(ops);
     register_unary(ops);
     register_clip(ops);

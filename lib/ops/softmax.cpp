@@ -5,6 +5,7 @@
 
 #include "ops/families.h"
 #include "ops/lowering.h"
+#include "ops/reals.h"
 #include "ops/shapes.h"
 
 namespace qtool {
@@ -36,11 +37,10 @@ Span span_of(const NodeView& node, const Shape& shape) {
 
 template <bool single_axis, bool logarithm>
 std::vector<Tensor> softmax_reference(const ReferenceCall& call) {
-  const Tensor& x = float_input(call, 0);
+  const Tensor& x = call.input(0);
   const Span span = span_of<single_axis>(call.node, x.shape());
-  Tensor y(DType::float32, x.shape());
-  const auto from = x.data<float>();
-  const auto to = y.data<float>();
+  const std::vector<double> from = reals(call, 0);
+  std::vector<double> to(from.size());
   for (int64_t o = 0; o < span.outer; ++o) {
     for (int64_t i = 0; i < span.inner; ++i) {
       const auto at = [&](int64_t k) {
@@ -49,18 +49,14 @@ std::vector<Tensor> softmax_reference(const ReferenceCall& call) {
       double highest = -HUGE_VAL;
       for (int64_t k = 0; k < span.along; ++k) highest = std::fmax(highest, from[at(k)]);
       double sum = 0;
-      for (int64_t k = 0; k < span.along; ++k)
-        sum += std::exp(static_cast<double>(from[at(k)]) - highest);
+      for (int64_t k = 0; k < span.along; ++k) sum += std::exp(from[at(k)] - highest);
       for (int64_t k = 0; k < span.along; ++k) {
-        const double shifted = static_cast<double>(from[at(k)]) - highest;
-        to[at(k)] =
-            static_cast<float>(logarithm ? shifted - std::log(sum) : std::exp(shifted) / sum);
+        const double shifted = from[at(k)] - highest;
+        to[at(k)] = logarithm ? shifted - std::log(sum) : std::exp(shifted) / sum;
       }
     }
   }
-  std::vector<Tensor> results;
-  results.push_back(std::move(y));
-  return results;
+  return one_result(real_tensor(x.dtype(), x.shape(), to));
 }
 
 template <bool single_axis, bool logarithm>

@@ -117,10 +117,11 @@ std::vector<OpCase> convolution_cases() {
       refused("matrix", {}, {ramp({3, 3}), ramp({3, 3})}, "do not fit a convolution"),
       refused("ranks differ", {}, {ramp({1, 1, 3}), w2x2}, "do not fit a convolution"),
       refused("auto_pad", {{"auto_pad", text("SAME")}}, {x3x3, w2x2}, "auto_pad is \"SAME\""),
-      refused(
-          "halves", {},
-          {elements<Float16>({1, 1, 1}, {Float16{}}), elements<Float16>({1, 1, 1}, {Float16{}})},
-          "elements of type float16"),
+      conv("halves", {},
+           {elements<Float16>({1, 1, 1}, {Float16::from(1.5F)}),
+            elements<Float16>({1, 1, 1}, {Float16::from(2)})},
+           {elements<Float16>({1, 1, 1}, {Float16::from(3)})}),
+      refused("integers", {}, {s32({1, 1, 1}, {1}), s32({1, 1, 1}, {1})}, "elements of type int32"),
       refused("operands of two types", {}, {x3x3, elements<double>({1, 1, 1, 1}, {1.0})}, "double"),
   };
 }

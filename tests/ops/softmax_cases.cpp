@@ -58,7 +58,9 @@ std::vector<OpCase> softmax_cases() {
       all.push_back(softmax(op, opset, "no such axis", {{"axis", axis(5)}}, noise({3, 4}), {},
                             "axis 5 is outside"));
       all.push_back(softmax(op, opset, "doubles", {{"axis", axis(0)}}, elements<double>({1}, {1.0}),
-                            {}, "elements of type double"));
+                            {elements<double>({1}, {std::string(op) == "Softmax" ? 1.0 : 0.0})}));
+      all.push_back(softmax(op, opset, "integers", {{"axis", axis(0)}}, s32({1}, {1}), {},
+                            "elements of type int32"));
     }
   }
   return all;

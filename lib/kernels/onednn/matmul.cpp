@@ -3,6 +3,21 @@
 
 namespace qtool::onednn {
 
+namespace {
+
+/// Row-major, or with the last two dimensions stored the other way round.
+dnnl::memory::desc matrices(const Operand& operand, bool transposed) {
+  std::vector<int64_t> strides = row_major_strides(operand.shape);
+  const size_t rank = strides.size();
+  if (transposed) {
+    strides[rank - 2] = 1;
+    strides[rank - 1] = operand.shape[rank - 2];
+  }
+  return {dims(operand.shape), data_type(operand.dtype), strides};
+}
+
+}  // namespace
+
 MadeKernel make_matmul(const MatmulSpec& spec) {
   return attempt([&]() -> MadeKernel {
     const size_t rank = spec.destination.shape.size();
@@ -25,11 +40,11 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
     if (!made.refusal.empty()) return MadeKernel::refused(made.refusal);
 
     const bool constant = spec.constant_weights != nullptr;
-    const auto source = descriptor(spec.source);
+    const auto source = matrices(spec.source, spec.transposed_source);
     const auto destination = descriptor(spec.destination);
     const auto weights = constant ? any_descriptor(spec.weights.shape, spec.weights.dtype)
-                                  : descriptor(spec.weights);
-    const bool biased = spec.bias != nullptr;
+                                  : matrices(spec.weights, spec.transposed_weights);
+    const bool biased = spec.bias != nullptr || spec.bias_at_run;
     Shape bias_shape(rank, 1);
     bias_shape.back() = spec.destination.shape.back();
     const dnnl::memory::desc bias =
@@ -46,13 +61,7 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
     kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
     kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
     if (constant) {
-      std::vector<int64_t> order = row_major_strides(spec.weights.shape);
-      if (spec.transposed_weights) {
-        order[rank - 2] = 1;
-        order[rank - 1] = spec.weights.shape[rank - 2];
-      }
-      const dnnl::memory::desc stored(dims(spec.weights.shape), data_type(spec.weights.dtype),
-                                      order);
+      const auto stored = matrices(spec.weights, spec.transposed_weights);
       const void* elements = spec.constant_weights->raw();
       const auto plain =
           descriptor({spec.weights.dtype, spec.weights.shape, Layout::plain, nullptr});
@@ -63,7 +72,9 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
     } else {
       kernel->bind_input(DNNL_ARG_WEIGHTS, pd.weights_desc(), 1);
     }
-    if (biased) {
+    if (spec.bias_at_run) {
+      kernel->bind_input(DNNL_ARG_BIAS, bias, 2);
+    } else if (biased) {
       const Tensor units = bias_in_accumulator_units(*spec.bias, spec.bias_params,
                                                      spec.source.params, spec.weights.params);
       kernel->bind_constant(DNNL_ARG_BIAS, packed(bias, units.raw(), bias));

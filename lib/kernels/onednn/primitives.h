@@ -58,15 +58,17 @@ MadeKernel make_convolution(const ConvolutionSpec& spec);
 MadeKernel make_deconvolution(const ConvolutionSpec& spec);
 
 /// y = x w + bias, then post-ops, for the last two dimensions (leading ones equal or 1). Types as
-/// for convolution; w [.., K, N], constant (then packed) or not (then a kernel input, float32).
-/// Kernel inputs: x, w, bias, post-op operands.
+/// for convolution; w [.., K, N], constant (then packed) or not (then a kernel input, float32); the
+/// bias likewise. Kernel inputs: x, w, bias, post-op operands.
 struct MatmulSpec {
   Operand source;
   Operand destination;
   Operand weights;
   const Tensor* constant_weights = nullptr;
-  bool transposed_weights = false;  ///< constant weights are stored [N, K]
+  bool transposed_source = false;   ///< stored [.., K, M]
+  bool transposed_weights = false;  ///< stored [.., N, K]
   const Tensor* bias = nullptr;     ///< [N]
+  bool bias_at_run = false;         ///< float32 [N] as a kernel input
   const QuantParams* bias_params = nullptr;
   std::vector<PostOpSpec> post_ops;
 };

@@ -43,31 +43,27 @@ int64_t product(const int64_t* begin, const int64_t* end) {
 
 }  // namespace
 
-Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const Window& window,
-                   int64_t groups, const Shape& out) {
-  const int64_t batch = x.shape()[0];
-  const int64_t channels = x.shape()[1];
-  const int64_t filters = w.shape()[0];
-  const int64_t per_group = w.shape()[1];
-  const int64_t* spatial = x.shape().data() + 2;
-  const int64_t plane = product(spatial, x.shape().data() + x.rank());
+template <class T>
+Values<T> convolution(const Values<T>& x, const Values<T>& w, const std::vector<T>& bias,
+                      const Window& window, int64_t groups, const Shape& out) {
+  const int64_t batch = x.shape[0];
+  const int64_t channels = x.shape[1];
+  const int64_t filters = w.shape[0];
+  const int64_t per_group = w.shape[1];
+  const int64_t* spatial = x.shape.data() + 2;
+  const int64_t plane = product(spatial, x.shape.data() + x.shape.size());
   const int64_t taps = product(window.kernel.data(), window.kernel.data() + window.kernel.size());
-  Shape shape{batch, filters};
-  shape.insert(shape.end(), out.begin(), out.end());
-  Tensor y(DType::float32, shape);
-  if (y.size() == 0) return y;
-  const auto xs = x.data<float>();
-  const auto ws = w.data<float>();
-  const auto ys = y.data<float>();
+  Values<T> y{{batch, filters}, {}};
+  y.shape.insert(y.shape.end(), out.begin(), out.end());
+  y.elements.resize(static_cast<size_t>(element_count(y.shape)));
+  if (y.elements.empty()) return y;
   size_t next = 0;
   for (int64_t n = 0; n < batch; ++n) {
     for (int64_t m = 0; m < filters; ++m) {
       const int64_t first_channel = m / (filters / groups) * per_group;
       std::vector<int64_t> o(out.size(), 0);
       do {
-        double sum = bias != nullptr
-                         ? static_cast<double>(bias->data<float>()[static_cast<size_t>(m)])
-                         : 0.0;
+        T sum = bias.empty() ? T{} : bias[static_cast<size_t>(m)];
         std::vector<int64_t> k(window.kernel.size(), 0);
         int64_t tap = 0;
         do {
@@ -76,17 +72,24 @@ Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const W
             for (int64_t c = 0; c < per_group; ++c) {
               const auto xi = static_cast<size_t>((n * channels + first_channel + c) * plane + at);
               const auto wi = static_cast<size_t>((m * per_group + c) * taps + tap);
-              sum += static_cast<double>(xs[xi]) * static_cast<double>(ws[wi]);
+              sum += x.elements[xi] * w.elements[wi];
             }
           }
           ++tap;
         } while (advance(k, window.kernel));
-        ys[next++] = static_cast<float>(sum);
+        y.elements[next++] = sum;
       } while (advance(o, out));
     }
   }
   return y;
 }
+
+template Values<double> convolution(const Values<double>&, const Values<double>&,
+                                    const std::vector<double>&, const Window&, int64_t,
+                                    const Shape&);
+template Values<uint64_t> convolution(const Values<uint64_t>&, const Values<uint64_t>&,
+                                      const std::vector<uint64_t>&, const Window&, int64_t,
+                                      const Shape&);
 
 Tensor pool(const Tensor& x, const Window& window, const Shape& out,
             const std::function<float(const std::vector<float>&, int64_t)>& visit) {
@@ -121,10 +124,28 @@ Tensor pool(const Tensor& x, const Window& window, const Shape& out,
   return y;
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b) {
-  Shape left = a.shape();
-  Shape right = b.shape();
-  // A vector is a row on the left, a column on the right; its unit dimension is dropped at the end.
+namespace {
+
+/// Which of the matrices of `from` stands at `element` of the broadcast `batch`.
+int64_t matrix_index(const Shape& batch, const Shape& from, int64_t element) {
+  int64_t index = 0;
+  int64_t stride = 1;
+  for (size_t back = 1; back <= from.size(); ++back) {
+    const int64_t extent = from[from.size() - back];
+    const int64_t whole = batch[batch.size() - back];
+    if (extent != 1) index += element % whole * stride;
+    element /= whole;
+    stride *= extent;
+  }
+  return index;
+}
+
+}  // namespace
+
+template <class T>
+Values<T> matmul(const Values<T>& a, const Values<T>& b) {
+  Shape left = a.shape;
+  Shape right = b.shape;
   const bool row = left.size() == 1;
   const bool column = right.size() == 1;
   if (row) left.insert(left.begin(), 1);
@@ -136,46 +157,31 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const Shape right_batch(right.begin(), right.end() - 2);
   const auto batch = broadcast(left_batch, right_batch);
   if (!batch || right[right.size() - 2] != k) {
-    throw input_error("cannot multiply " + to_string(a.shape()) + " with " + to_string(b.shape()));
+    throw input_error("cannot multiply " + to_string(a.shape) + " with " + to_string(b.shape));
   }
-  Shape shape = *batch;
-  if (!row) shape.push_back(m);
-  if (!column) shape.push_back(n);
-  Tensor y(DType::float32, shape);
-  const auto xs = a.data<float>();
-  const auto ws = b.data<float>();
-  const auto ys = y.data<float>();
-  const auto matrix = [&](const Shape& from, int64_t element) {
-    int64_t index = 0;
-    int64_t stride = 1;
-    for (size_t d = batch->size(); d-- > 0;) {
-      const int64_t at = element % (*batch)[d];
-      element /= (*batch)[d];
-      const size_t back = batch->size() - 1 - d;
-      if (back < from.size()) {
-        const int64_t extent = from[from.size() - 1 - back];
-        if (extent != 1) index += at * stride;
-        stride *= extent;
-      }
-    }
-    return index;
-  };
-  for (int64_t e = 0; e < element_count(*batch); ++e) {
-    const int64_t pa = matrix(left_batch, e) * m * k;
-    const int64_t pb = matrix(right_batch, e) * k * n;
+  Values<T> y{*batch, {}};
+  if (!row) y.shape.push_back(m);
+  if (!column) y.shape.push_back(n);
+  y.elements.resize(static_cast<size_t>(element_count(y.shape)));
+  for (int64_t e = 0; !y.elements.empty() && e < element_count(*batch); ++e) {
+    const int64_t pa = matrix_index(*batch, left_batch, e) * m * k;
+    const int64_t pb = matrix_index(*batch, right_batch, e) * k * n;
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
-        double sum = 0;
+        T sum{};
         for (int64_t t = 0; t < k; ++t) {
-          sum += static_cast<double>(xs[static_cast<size_t>(pa + i * k + t)]) *
-                 static_cast<double>(ws[static_cast<size_t>(pb + t * n + j)]);
+          sum += a.elements[static_cast<size_t>(pa + i * k + t)] *
+                 b.elements[static_cast<size_t>(pb + t * n + j)];
         }
-        ys[static_cast<size_t>((e * m + i) * n + j)] = static_cast<float>(sum);
+        y.elements[static_cast<size_t>((e * m + i) * n + j)] = sum;
       }
     }
   }
   return y;
 }
+
+template Values<double> matmul(const Values<double>&, const Values<double>&);
+template Values<uint64_t> matmul(const Values<uint64_t>&, const Values<uint64_t>&);
 
 Tensor gather_strided(const Tensor& x, const Shape& shape, int64_t offset,
                       const std::vector<int64_t>& steps) {

@@ -8,7 +8,15 @@
 
 namespace qtool::reference {
 
-// The oracle: plain loops over row-major float32 tensors, accumulating in double, never optimised.
+// The oracle: plain loops over row-major elements, never optimised.
+
+/// Elements to multiply: double, or uint64_t for integers of any type, sign-extended, whose sums
+/// and products are then right modulo 2^64.
+template <class T>
+struct Values {
+  Shape shape;
+  std::vector<T> elements;
+};
 
 /// A sliding window; pads are begins then ends; dilations of 1 are dense.
 struct Window {
@@ -18,10 +26,11 @@ struct Window {
   std::vector<int64_t> dilations;
 };
 
-/// x [N, C, spatial...] * w [M, C/groups, kernel...] + bias [M] or null → [N, M, out...], where
+/// x [N, C, spatial...] * w [M, C/groups, kernel...] + bias [M] or none → [N, M, out...], where
 /// out is the spatial output extents.
-Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const Window& window,
-                   int64_t groups, const Shape& out);
+template <class T>
+Values<T> convolution(const Values<T>& x, const Values<T>& w, const std::vector<T>& bias,
+                      const Window& window, int64_t groups, const Shape& out);
 
 /// Calls visit(values inside of the window) for each output element in row-major order of
 /// [N, C, out...] and stores what it returns; `outside` counts the positions in the padding, not
@@ -29,8 +38,10 @@ Tensor convolution(const Tensor& x, const Tensor& w, const Tensor* bias, const W
 Tensor pool(const Tensor& x, const Window& window, const Shape& out,
             const std::function<float(const std::vector<float>& inside, int64_t outside)>& visit);
 
-/// a [.., M, K] x b [.., K, N], leading dimensions broadcast.
-Tensor matmul(const Tensor& a, const Tensor& b);
+/// a [.., M, K] x b [.., K, N], leading dimensions broadcast; a vector is a row on the left, a
+/// column on the right, and that dimension is no part of the result.
+template <class T>
+Values<T> matmul(const Values<T>& a, const Values<T>& b);
 
 /// f(a, b) with broadcasting; elements of types A, B and R.
 template <class A, class B, class R, class F>
