@@ -360,17 +360,32 @@ class Compiler {
     step.may_overwrite = lowering.may_overwrite;
     step.info = describe(chain, begin, attempt, context);
     step.info.kernel = step.kernel->description();
-    step.info.layout = stored_of(result).back().layout;
+    if (const ValueId shown = first_result(chain, begin, attempt); shown != ValueId::none) {
+      step.info.layout = stored_of(shown).back().layout;
+    }
     step.info.fallback = refusal;
     program_.macs += step.info.macs;
     program_.steps.push_back(std::move(step));
+  }
+
+  /// The group's first output that is not left out, or none.
+  ValueId first_result(const Chain& chain, size_t begin, const Attempt& attempt) const {
+    const ValueId result = graph_.node(chain.members[begin + attempt.length - 1]).outputs[0];
+    return result != ValueId::none ? result : first_output(chain.members[begin]);
+  }
+
+  ValueId first_output(NodeId id) const {
+    const auto& outputs = graph_.node(id).outputs;
+    const auto present =
+        std::ranges::find_if(outputs, [](ValueId output) { return output != ValueId::none; });
+    return present == outputs.end() ? ValueId::none : *present;
   }
 
   StepInfo describe(const Chain& chain, size_t begin, const Attempt& attempt,
                     const LowerContext& context) const {
     StepInfo info;
     const NodeId anchor = chain.members[begin];
-    info.name = graph_.node(anchor).name.empty() ? graph_.value(graph_.node(anchor).outputs[0]).name
+    info.name = graph_.node(anchor).name.empty() ? graph_.value(first_output(anchor)).name
                                                  : graph_.node(anchor).name;
     for (size_t i = begin; i < begin + attempt.length; ++i) {
       info.op += (i > begin ? " + " : "") + to_string(graph_.node(chain.members[i]).op);
@@ -379,8 +394,11 @@ class Compiler {
       if (!input.present || info.types.size() > 24) continue;
       info.types += (info.types.empty() ? "" : ",") + std::string(qtool::name(input.dtype));
     }
-    info.types += " -> " + std::string(qtool::name(context.outputs[0].dtype));
-    info.shape = to_string(context.outputs[0].shape);
+    const auto shown = std::ranges::find_if(context.outputs, &LowerOutput::present);
+    if (shown != context.outputs.end()) {
+      info.types += " -> " + std::string(qtool::name(shown->dtype));
+      info.shape = to_string(shown->shape);
+    }
     info.integer = context.inputs.empty() ? false : context.inputs[0].params != nullptr;
     if (def(anchor).macs != nullptr) info.macs = def(anchor).macs(view_of(anchor));
     return info;
@@ -407,8 +425,9 @@ class Compiler {
     step.info.kernel = "reference";
     step.info.reference = true;
     step.info.fallback = refusal;
-    step.info.types = std::string(qtool::name(facts_[node.outputs.at(0)].type.dtype));
-    step.info.shape = to_string(facts_[node.outputs[0]].type);
+    const TensorType& shown = facts_[first_output(id)].type;
+    step.info.types = std::string(qtool::name(shown.dtype));
+    step.info.shape = to_string(shown);
     if (step.def->macs != nullptr) step.info.macs = step.def->macs(view_of(id));
     program_.macs += step.info.macs;
     program_.steps.push_back(std::move(step));

@@ -121,7 +121,10 @@ void Session::execute(std::span<const TensorView> feeds, const Tap& tap) {
         const size_t bytes = program.buffers[static_cast<size_t>(step.outputs[0])].bytes;
         std::memcpy(step.output_pointers[0], step.input_pointers[from], bytes);
       }
-      step.kernel->run({step.input_pointers, step.output_pointers, program.scratch});
+      within_frame([&] { return step.info.name; },
+                   [&] {
+                     step.kernel->run({step.input_pointers, step.output_pointers, program.scratch});
+                   });
     }
     if (program.profile) {
       const auto spent = std::chrono::steady_clock::now() - start;

@@ -31,6 +31,14 @@ void register_reshape(OpRegistry& ops);
 void register_shape_ops(OpRegistry& ops);
 void register_slice_concat(OpRegistry& ops);
 void register_pad(OpRegistry& ops);
+void register_split(OpRegistry& ops);
+void register_gather(OpRegistry& ops);
+void register_scatter(OpRegistry& ops);
+void register_expand_tile(OpRegistry& ops);
+void register_depth_space(OpRegistry& ops);
+void register_fill(OpRegistry& ops);
+void register_windows(OpRegistry& ops);
+void register_pick(OpRegistry& ops);
 void register_quantize_linear(OpRegistry& ops);
 
 }  // namespace qtool

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/lowering.h"
 
+#include <algorithm>
+
 namespace qtool {
 
 Lowering lowering(MadeKernel made, std::vector<Layout> inputs, std::vector<Layout> outputs) {
@@ -50,14 +52,22 @@ int residual_input(const LowerContext& context) {
   return -1;
 }
 
-bool moves_codes(const LowerContext& context) {
+bool moves_codes(const LowerContext& context, size_t count) {
   const QuantParams* result = context.outputs[0].params;
-  for (const LowerInput& input : context.inputs) {
+  for (size_t i = 0; i < std::min(count, context.inputs.size()); ++i) {
+    const LowerInput& input = context.inputs[i];
     if (!input.present || (input.constant != nullptr && input.params == nullptr)) continue;
     if ((input.params == nullptr) != (result == nullptr)) return false;
     if (result != nullptr && !(*input.params == *result)) return false;
   }
   return result == nullptr || result->per_tensor();
+}
+
+std::string move_problem(const LowerContext& context, size_t count) {
+  if (!context.post_ops.empty()) return "post-ops behind an op that moves data";
+  if (!moves_codes(context, count)) return "input and output have different scales";
+  const DType dtype = context.inputs[0].dtype;
+  return movable(dtype) ? "" : "elements of type " + std::string(name(dtype));
 }
 
 Lowering lower_alias(const LowerContext& context) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,12 @@ onednn::Operand operand(const LowerInput& input, Layout layout);
 onednn::Operand operand(const LowerOutput& output, Layout layout);
 
 /// Whether moving codes without changing them is right: all varying inputs and the output have
-/// equal parameters, or none has any.
-bool moves_codes(const LowerContext& context);
+/// equal parameters, or none has any. Only the first `count` inputs are looked at: those behind
+/// say how to move.
+bool moves_codes(const LowerContext& context, size_t count = SIZE_MAX);
+
+/// "", or why make_copy and the like cannot move the first `count` inputs to output 0.
+std::string move_problem(const LowerContext& context, size_t count = 1);
 
 /// The same bytes under another shape: nothing to compute. Refuses shapes computed at run time.
 Lowering lower_alias(const LowerContext& context);

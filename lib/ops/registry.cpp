@@ -56,6 +56,14 @@ const OpRegistry& builtin_ops() {
     register_shape_ops(ops);
     register_slice_concat(ops);
     register_pad(ops);
+    register_split(ops);
+    register_gather(ops);
+    register_scatter(ops);
+    register_expand_tile(ops);
+    register_depth_space(ops);
+    register_fill(ops);
+    register_windows(ops);
+    register_pick(ops);
     register_quantize_linear(ops);
     return ops;
   }();

@@ -197,6 +197,22 @@ size_t moved_bytes(DType dtype) {
   return static_cast<size_t>(bits(dtype)) / 8;
 }
 
+DType dtype_attribute(const NodeView& node, const char* attribute, DType otherwise) {
+  const int64_t number = node.attributes().integer(attribute, static_cast<int64_t>(otherwise));
+  if (number <= 0 || number > 255 || !is_known(static_cast<int>(number))) {
+    throw input_error(fmt::format("\"{}\" is {}, no element type", attribute, number));
+  }
+  return static_cast<DType>(number);
+}
+
+void check_single(const NodeView& node, size_t slot, const char* what) {
+  const auto shape = node.input_type(slot).concrete_shape();
+  if (shape && element_count(*shape) != 1) {
+    throw input_error(
+        fmt::format("{} is {}, not one number", what, to_string(node.input_type(slot))));
+  }
+}
+
 std::vector<Tensor> one_result(Tensor tensor) {
   std::vector<Tensor> results;
   results.push_back(std::move(tensor));

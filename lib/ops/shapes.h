@@ -66,6 +66,12 @@ size_t moved_bytes(DType dtype);
 /// The results of a reference that has one.
 std::vector<Tensor> one_result(Tensor tensor);
 
+/// An attribute that names an element type by ONNX's number. Errors (input): it names none.
+DType dtype_attribute(const NodeView& node, const char* attribute, DType otherwise);
+
+/// Errors (input): input `slot` is known to be something else than one number; `what` names it.
+void check_single(const NodeView& node, size_t slot, const char* what);
+
 /// 64-bit integers of a constant input; nothing where it is not known.
 std::optional<std::vector<int64_t>> constant_integers(const NodeView& node, size_t slot);
 

@@ -36,6 +36,15 @@ inline Constant s32(Shape shape, std::vector<int32_t> values) {
 inline Constant s64(Shape shape, std::vector<int64_t> values) {
   return elements<int64_t>(std::move(shape), std::move(values));
 }
+inline Constant flags(std::vector<bool> values) {
+  const auto count = static_cast<int64_t>(values.size());
+  return elements<bool>({count}, std::move(values));
+}
+/// A list of 64-bit integers.
+inline Constant list(std::vector<int64_t> values) {
+  const auto count = static_cast<int64_t>(values.size());
+  return s64({count}, std::move(values));
+}
 inline Constant scalar(float value) { return f32({}, {value}); }
 
 /// 0, 1, 2 ... in row-major order.
@@ -63,6 +72,7 @@ struct OpCase {
   double near = 0;                      ///< how far the reference may be from `expected`, relative
   std::string error = {};               ///< a piece of the message, where the case must be refused
   int outputs = 1;
+  bool open_shape = false;  ///< the result's extents are known only when it is computed
 };
 
 /// How a case is asked: all inputs fed, those in `constants` as initializers, so and with each fed
@@ -103,6 +113,7 @@ std::vector<OpCase> softmax_cases();
 std::vector<OpCase> shape_cases();
 std::vector<OpCase> slice_cases();
 std::vector<OpCase> concat_pad_cases();
+std::vector<OpCase> data_movement_cases();
 std::vector<OpCase> quantize_cases();
 
 }  // namespace qtool::test

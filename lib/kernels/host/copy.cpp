@@ -27,6 +27,7 @@ struct Plan {
   int64_t from_offset = 0;
   int64_t to_offset = 0;
   int input = 0;
+  int output = 0;
 };
 
 Plan plan(const StridedCopy& copy) {
@@ -51,6 +52,7 @@ Plan plan(const StridedCopy& copy) {
   result.from_offset = copy.from_offset;
   result.to_offset = copy.to_offset;
   result.input = copy.input;
+  result.output = copy.output;
   if (merged.empty()) return result;
   result.inner = merged.back();
   merged.pop_back();
@@ -151,9 +153,10 @@ class CopyKernel final : public Kernel {
     for (const StridedCopy& copy : spec.copies) plans_.push_back(plan(copy));
   }
   void run(const KernelArgs& args) override {
-    T* to = static_cast<T*>(args.outputs[0]);
-    if (fill_first_) std::fill_n(to, output_elements_, fill_);
+    if (fill_first_) std::fill_n(static_cast<T*>(args.outputs[0]), output_elements_, fill_);
     for (const Plan& step : plans_) {
+      T* to = static_cast<T*>(args.outputs[static_cast<size_t>(step.output)]);
+      if (to == nullptr) continue;
       run_plan(step, static_cast<const T*>(args.inputs[static_cast<size_t>(step.input)]), to);
     }
   }
