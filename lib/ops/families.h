@@ -39,6 +39,7 @@ void register_depth_space(OpRegistry& ops);
 void register_fill(OpRegistry& ops);
 void register_windows(OpRegistry& ops);
 void register_pick(OpRegistry& ops);
+void register_resize(OpRegistry& ops);
 void register_quantize_linear(OpRegistry& ops);
 
 }  // namespace qtool

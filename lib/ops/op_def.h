@@ -142,6 +142,8 @@ struct QuantRule {
   std::vector<OperandRule> inputs = {};    ///< by slot; the last entry repeats for variadic ops
   bool shares_params = false;              ///< activations in and out have one set of parameters
   std::optional<Range> fixed_output = {};  ///< known without data (Softmax, Sigmoid)
+  /// Whether the rule holds for this node, which stays in float otherwise; null: always.
+  bool (*only_if)(const NodeView&) = nullptr;
   /// A Relu or Clip behind a compute op: the results it keeps unchanged. Nothing: not such an op.
   std::optional<Range> (*keeps)(const NodeView&) = nullptr;
 };

@@ -64,6 +64,7 @@ const OpRegistry& builtin_ops() {
     register_fill(ops);
     register_windows(ops);
     register_pick(ops);
+    register_resize(ops);
     register_quantize_linear(ops);
     return ops;
   }();

@@ -70,6 +70,7 @@ class Selector {
         context_.target.moves.end()) {
       return false;
     }
+    if (def->quant.only_if != nullptr && !def->quant.only_if(context_.view(id))) return false;
     if (excluded_by_pattern(id)) return false;
     const std::vector<ValueId> data = data_inputs(context_, id);
     if (data.empty()) return false;

@@ -11,5 +11,6 @@ std::vector<OpCase> scatter_cases();
 std::vector<OpCase> expand_cases();
 std::vector<OpCase> fill_cases();
 std::vector<OpCase> pick_cases();
+std::vector<OpCase> resize_cases();
 
 }  // namespace qtool::test

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// ONNX Runtime is asked the cases of data_movement_cases() too, those that it has kernels for: a
+// second opinion on what was worked out by hand, and the only one on the rest.
+#include <cstdio>
+#include <map>
+
+#include "catch.h"
+#include "exec/onnxruntime_runner.h"
+#include "exec/session.h"
+#include "onnx_io/onnx_io.h"
+#include "ops/data_movement_cases.h"
+#include "support/text.h"
+
+using namespace qtool;
+using namespace qtool::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Where ONNX Runtime differs, and why qtool does not follow.
+const std::map<std::string, std::string> kDiffers = {
+    {"Range-17 from the first to the last", "it counts in double"},
+    {"OneHot-9 before negative indices", "opset 9 says that all of them are off"},
+    {"HannWindow-17 one", "0 / 0; NumPy and SciPy give 1"},
+    {"NonZero-17 scalar", "a scalar has no axes, so its indices have no rows"},
+};
+
+/// What ONNX Runtime gives, or why it gives nothing.
+struct Opinion {
+  std::vector<Tensor> results;
+  std::string refusal;
+};
+
+Opinion opinion_of(const OpCase& item, const fs::path& library, const fs::path& file) {
+  CaseGraph made = build(item, Form::constants);
+  const Facts facts = infer_facts(made.graph, builtin_ops());
+  for (const ValueId output : made.outputs) {
+    made.graph.set_type(output, {facts[output].type.dtype, std::nullopt});
+  }
+  Opinion opinion;
+  try {
+    save_model(made.graph, file);
+    const auto runner = open_onnxruntime(
+        {.library = library, .model = file, .optimization = OnnxRuntimeOptions::Optimization::off});
+    TensorMap named = runner->run(made.feeds);
+    for (const ValueId id : made.outputs) {
+      opinion.results.push_back(std::move(named.at(made.graph.value(id).name)));
+    }
+  } catch (const Error& error) {
+    opinion.refusal = error.what();
+  }
+  return opinion;
+}
+
+std::vector<Tensor> own_results(const OpCase& item) {
+  const CaseGraph made = build(item, Form::constants);
+  Session session(made.graph, builtin_ops(), {.backend = Backend::reference});
+  TensorMap named = session.run(made.feeds);
+  std::vector<Tensor> results;
+  for (const ValueId id : made.outputs) {
+    results.push_back(std::move(named.at(made.graph.value(id).name)));
+  }
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("ONNX Runtime gives the same for the cases that it takes") {
+  const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
+  if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");
+  const TemporaryFolder folder;
+  std::vector<std::string> problems;
+  int compared = 0;
+  int refused = 0;
+  for (const OpCase& item : data_movement_cases()) {
+    if (!item.error.empty()) continue;
+    const std::string label = fmt::format("{}-{} {}", item.op, item.opset, item.name);
+    const Opinion theirs = opinion_of(item, *library, folder / "case.onnx");
+    if (!theirs.refusal.empty()) {
+      ++refused;
+      if (std::getenv("QTOOL_TEST_EFFORT") != nullptr)
+        std::printf("%s: %s\n", label.c_str(), theirs.refusal.c_str());
+      continue;
+    }
+    ++compared;
+    const std::vector<Tensor> ours = own_results(item);
+    std::string text;
+    for (size_t i = 0; i < ours.size() && text.empty(); ++i) {
+      text = difference(ours[i], theirs.results[i], 1e-4, 1e-5);
+    }
+    const bool listed = kDiffers.contains(label);
+    if (!text.empty() && !listed) problems.push_back(label + ": " + text);
+    if (text.empty() && listed) problems.push_back(label + ": agrees, but is listed");
+  }
+  std::printf("ONNX Runtime: %d cases compared, %d that it refuses\n", compared, refused);
+  CHECK(compared > 100);
+  CHECK_THAT(join(problems, "\n"), Catch::Equals(""));
+}
