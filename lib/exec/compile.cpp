@@ -24,7 +24,7 @@ class Compiler {
         kept_(options.taps.begin(), options.taps.end()) {}
 
   void run() {
-    check_ops();
+    check_ops(graph_);
     facts_ = infer_facts(graph_, ops_, {options_.input_shapes});
     order_ = graph_.topological_order();
     stored_.resize(graph_.value_id_bound());
@@ -41,12 +41,15 @@ class Compiler {
   const OpDef& def(NodeId id) const { return *ops_.find(graph_.node(id), graph_.model); }
   NodeView view_of(NodeId id) const { return view(graph_, facts_, id); }
 
-  void check_ops() const {
-    for (const NodeId id : graph_.nodes()) {
-      if (ops_.find(graph_.node(id), graph_.model) != nullptr) continue;
-      const Node& node = graph_.node(id);
+  void check_ops(const Graph& graph) const {
+    for (const NodeId id : graph.nodes()) {
+      const Node& node = graph.node(id);
+      for (const auto& entry : node.attributes.entries()) {
+        if (const auto* body = std::get_if<SubgraphPtr>(&entry.value)) check_ops(**body);
+      }
+      if (ops_.find(node, graph_.model) != nullptr) continue;
       throw unsupported_error(
-          graph_.describe(id) + ": qtool does not know " + to_string(node.op) + " of opset " +
+          graph.describe(id) + ": qtool does not know " + to_string(node.op) + " of opset " +
               std::to_string(graph_.model.opset(node.op.domain)),
           "Such a model can be inspected but not run. The README lists the ops that qtool runs.");
     }
@@ -67,6 +70,7 @@ class Compiler {
       for (const ValueId input : graph_.node(producer).inputs) {
         if (input != ValueId::none) work.push_back(input);
       }
+      for (const Capture& capture : graph_.node(producer).captures) work.push_back(capture.outer);
     }
   }
 
@@ -410,6 +414,9 @@ class Compiler {
     for (const ValueId input : node.inputs) {
       step.inputs.push_back(input == ValueId::none ? -1 : place(input, Layout::plain).buffer);
     }
+    for (const Capture& capture : node.captures) {
+      step.inputs.push_back(place(capture.outer, Layout::plain).buffer);
+    }
     for (const ValueId output : node.outputs) {
       if (output == ValueId::none) {
         step.outputs.push_back(-1);
@@ -420,6 +427,10 @@ class Compiler {
     }
     step.def = &def(id);
     step.node = id;
+    if (Bodies::any(node)) {
+      step.bodies =
+          std::make_unique<Bodies>(node, graph_.model, ops_, options_.backend, program_.body_runs);
+    }
     step.info.name = node.name.empty() ? graph_.describe(id) : node.name;
     step.info.op = to_string(node.op);
     step.info.kernel = "reference";

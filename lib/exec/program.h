@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "exec/bodies.h"
 #include "exec/session.h"
 
 namespace qtool {
@@ -42,12 +43,13 @@ struct TapPoint {
 
 struct Step {
   KernelPtr kernel;         ///< null: evaluate `node` by its reference
-  std::vector<int> inputs;  ///< buffers in the kernel's order; -1: none
+  std::vector<int> inputs;  ///< buffers in the kernel's order, then captures; -1: none
   std::vector<int> outputs;
   int copy_to_output = -1;  ///< position among inputs that output 0 starts as a copy of
   bool may_overwrite = false;
   const OpDef* def = nullptr;
   NodeId node = NodeId::none;
+  std::unique_ptr<Bodies> bodies;  ///< of a node that has some
   std::vector<TapPoint> taps;
   StepInfo info;
 
@@ -86,6 +88,8 @@ struct Session::Program {
   void* scratch = nullptr;
   uint64_t macs = 0;
   bool profile = false;
+  std::shared_ptr<BodyRuns> body_runs;  ///< shared with the sessions of bodies
+  bool counts_runs = true;              ///< the outermost one: counts from 0 in each run
 
   /// Only where a step evaluates a node by its reference.
   std::shared_ptr<const Graph> graph;

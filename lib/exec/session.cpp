@@ -6,6 +6,7 @@
 
 #include "exec/group.h"
 #include "exec/program.h"
+#include "ops/body.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -23,7 +24,16 @@ const void* Session::Program::address(int index) const {
 
 Session::Session(const Graph& graph, const OpRegistry& ops, SessionOptions options)
     : program_(std::make_unique<Program>()) {
-  compile(graph, ops, options, *program_);
+  program_->body_runs =
+      options.body_runs != nullptr ? options.body_runs : std::make_shared<BodyRuns>();
+  program_->counts_runs = options.body_runs == nullptr;
+  // Conditions that follow from the shapes: the branch that runs is compiled with the rest.
+  std::optional<Graph> inlined;
+  if (has_branches(graph)) {
+    inlined = graph;
+    if (inline_known_branches(*inlined, ops, {options.input_shapes}) == 0) inlined.reset();
+  }
+  compile(inlined ? *inlined : graph, ops, options, *program_);
   place_buffers(*program_);
   for (const Step& step : program_->steps) program_->infos.push_back(step.info);
 }
@@ -57,6 +67,7 @@ void run_reference(Session::Program& program, const Step& step) {
   const Node& node = program.graph->node(step.node);
   std::vector<Tensor> held(step.inputs.size());
   std::vector<const Tensor*> inputs(step.inputs.size(), nullptr);
+  const size_t slots = node.inputs.size();
   for (size_t i = 0; i < step.inputs.size(); ++i) {
     if (step.inputs[i] < 0) continue;
     Buffer& buffer = program.buffers[static_cast<size_t>(step.inputs[i])];
@@ -65,13 +76,21 @@ void run_reference(Session::Program& program, const Step& step) {
     } else if (buffer.kind == Buffer::Kind::dynamic) {
       inputs[i] = &buffer.dynamic;
     } else {
-      const TensorType& type = program.facts[node.inputs[i]].type;
+      const ValueId value = i < slots ? node.inputs[i] : node.captures[i - slots].outer;
+      const TensorType& type = program.facts[value].type;
       held[i] = borrowed(type.dtype, *type.concrete_shape(), program.address(step.inputs[i]));
       inputs[i] = &held[i];
     }
   }
   const NodeView node_view = view(*program.graph, program.facts, step.node);
-  std::vector<Tensor> results = evaluate(*step.def, node_view, inputs);
+  const std::span<const Tensor* const> all(inputs);
+  std::vector<Tensor> results;
+  if (step.bodies != nullptr) {
+    const SubgraphRunner runner = step.bodies->runner(node, program.facts, all.subspan(slots));
+    results = evaluate(*step.def, node_view, all.first(slots), &runner);
+  } else {
+    results = evaluate(*step.def, node_view, inputs);
+  }
   for (size_t i = 0; i < step.outputs.size(); ++i) {
     if (step.outputs[i] < 0) continue;
     QTOOL_CHECK(i < results.size(), step.info.name + " gave too few results");
@@ -104,6 +123,7 @@ void show(const Session::Program& program, std::span<const TapPoint> taps, const
 void Session::execute(std::span<const TensorView> feeds, const Tap& tap) {
   Program& program = *program_;
   QTOOL_CHECK(feeds.size() == program.feeds.size(), "one feed an input");
+  if (program.counts_runs) program.body_runs->count = 0;
   for (size_t i = 0; i < feeds.size(); ++i) program.feeds[i] = feeds[i].data;
   for (const FeedPatch& patch : program.patches) {
     program.steps[patch.step].input_pointers[patch.slot] = program.feeds[patch.feed];

@@ -18,11 +18,14 @@ enum class Backend {
   onednn,     ///< grouped, lowered, laid out, planned
 };
 
+struct BodyRuns;
+
 struct SessionOptions {
   Backend backend = Backend::onednn;
   std::map<std::string, Shape> input_shapes = {};  ///< by name; declared shapes otherwise
   std::vector<ValueId> taps = {};                  ///< values kept unfused and shown to run()'s tap
   bool profile = false;                            ///< measure each step
+  std::shared_ptr<BodyRuns> body_runs = nullptr;   ///< internal: of a session that runs a body
 };
 
 /// A value just computed, where it lies: `data` is valid during the call only.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "ops/body.h"
 #include "ops/op_def.h"
 
 namespace qtool {
@@ -86,9 +87,35 @@ bool fold(const OpDef& def, const NodeView& view, std::vector<ValueFacts>& outpu
   return true;
 }
 
-}  // namespace
+/// Bodies nested deeper are not looked into: a Loop looks at its body several times.
+constexpr int kDeepestBody = 5;
 
-Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions& options) {
+Facts infer_at_depth(const Graph& graph, const OpRegistry& ops, const InferOptions& options,
+                     int depth);
+
+/// Infers a node's bodies with the facts of what they capture.
+BodyInference body_inference(const Graph& graph, NodeId id, const Facts& facts,
+                             const OpRegistry& ops, const InferOptions& options, int depth) {
+  return [&graph, id, &facts, &ops, &options, depth](const std::string& attribute,
+                                                     const std::vector<TensorType>& inputs) {
+    const SubgraphPtr body = graph.node(id).attributes.subgraph(attribute);
+    if (body == nullptr) throw input_error("the attribute \"" + attribute + "\" is missing");
+    std::vector<ValueFacts> outputs(body->outputs().size());
+    if (depth == kDeepestBody) return outputs;
+    const Graph alone = standalone_body(*body, graph.model, inputs,
+                                        captured_facts(graph.node(id), attribute, facts));
+    const Facts inside =
+        within_frame([&] { return attribute; },
+                     [&] {
+                       return infer_at_depth(alone, ops, {{}, options.fold_limit}, depth + 1);
+                     });
+    for (size_t i = 0; i < outputs.size(); ++i) outputs[i] = inside[alone.outputs()[i]];
+    return outputs;
+  };
+}
+
+Facts infer_at_depth(const Graph& graph, const OpRegistry& ops, const InferOptions& options,
+                     int depth) {
   Facts facts(graph.value_id_bound());
   for (const ValueId id : graph.values()) {
     const Value& value = graph.value(id);
@@ -106,17 +133,18 @@ Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions&
     const OpDef* def = ops.find(node, graph.model);
     std::vector<ValueFacts> outputs(node.outputs.size());
     if (def != nullptr) {
-      within_frame([&] { return graph.describe(id); },
-                   [&] {
-                     if (const std::string problem = arity_problem(node, *def); !problem.empty()) {
-                       throw input_error(problem,
-                                         "The model is not valid ONNX; check how it was exported.");
-                     }
-                     const NodeView view(graph, id, facts, graph.model.opset(node.op.domain));
-                     InferContext context(view, outputs);
-                     def->infer(context);
-                     fold(*def, view, outputs, options.fold_limit);
-                   });
+      within_frame(
+          [&] { return graph.describe(id); },
+          [&] {
+            if (const std::string problem = arity_problem(node, *def); !problem.empty()) {
+              throw input_error(problem, "The model is not valid ONNX; check how it was exported.");
+            }
+            const NodeView view(graph, id, facts, graph.model.opset(node.op.domain));
+            const BodyInference bodies = body_inference(graph, id, facts, ops, options, depth);
+            InferContext context(view, outputs, &bodies);
+            def->infer(context);
+            fold(*def, view, outputs, options.fold_limit);
+          });
     }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i] == ValueId::none) continue;
@@ -127,6 +155,12 @@ Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions&
     }
   }
   return facts;
+}
+
+}  // namespace
+
+Facts infer_facts(const Graph& graph, const OpRegistry& ops, const InferOptions& options) {
+  return infer_at_depth(graph, ops, options, 0);
 }
 
 }  // namespace qtool

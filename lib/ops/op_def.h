@@ -17,13 +17,20 @@ namespace qtool {
 
 // ---- shape inference --------------------------------------------------------------------------
 
+/// What is known of the outputs of one of the node's bodies (the subgraph in an attribute), given
+/// what is known of the body's inputs. For If, Loop, Scan.
+using BodyInference = std::function<std::vector<ValueFacts>(const std::string& attribute,
+                                                            const std::vector<TensorType>& inputs)>;
+
 /// What an op's `infer` fills in. What it does not set stays unknown; unknown inputs are no error.
 /// It throws Error(input) where the known facts contradict the op's definition.
 class InferContext {
  public:
-  InferContext(const NodeView& view, std::vector<ValueFacts>& outputs)
-      : node(view), outputs_(outputs) {}
+  InferContext(const NodeView& view, std::vector<ValueFacts>& outputs,
+               const BodyInference* body_inference = nullptr)
+      : node(view), bodies(body_inference), outputs_(outputs) {}
   const NodeView& node;
+  const BodyInference* bodies;  ///< null where bodies are not looked into
   void set_output(size_t i, TensorType type) {
     if (i < outputs_.size()) outputs_[i].type = std::move(type);
   }

@@ -65,6 +65,8 @@ const OpRegistry& builtin_ops() {
     register_windows(ops);
     register_pick(ops);
     register_resize(ops);
+    register_control_flow(ops);
+    register_scan(ops);
     register_quantize_linear(ops);
     return ops;
   }();

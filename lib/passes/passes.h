@@ -7,6 +7,7 @@ namespace qtool {
 
 // One function a pass, each in the file of its name, which opens with what it does and when.
 PassPtr unlist_constants();
+PassPtr inline_branches();
 PassPtr lift_constants();
 PassPtr eliminate_identity();
 PassPtr fold_constants();

@@ -30,11 +30,16 @@ Tensor read_tensor(const fs::path& path) {
   return parse_tensor(std::as_bytes(std::span(bytes)));
 }
 
-/// "", or the first op that is not registered. Bodies of If and Loop count as ops that are not.
-std::string unregistered(const Graph& graph) {
+/// "", or the first op that is not registered, in bodies too.
+std::string unregistered(const Graph& graph, const ModelInfo& model) {
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
-    if (builtin_ops().find(node, graph.model) == nullptr) return to_string(node.op);
+    if (builtin_ops().find(node, model) == nullptr) return to_string(node.op);
+    for (const auto& entry : node.attributes.entries()) {
+      const auto* body = std::get_if<SubgraphPtr>(&entry.value);
+      if (body == nullptr) continue;
+      if (std::string op = unregistered(**body, model); !op.empty()) return op;
+    }
   }
   return {};
 }
@@ -113,7 +118,7 @@ TEST_CASE("ONNX's test cases give the recorded outputs or are refused for a list
     for (const fs::path& folder : folders) {
       const std::string name = folder.filename();
       const Graph graph = load_model(folder / "model.onnx");
-      if (const std::string op = unregistered(graph); !op.empty()) {
+      if (const std::string op = unregistered(graph, graph.model); !op.empty()) {
         ++count.unregistered;
         ++missing_ops[op];
         continue;

@@ -42,6 +42,25 @@ TEST_CASE("a Constant that is a graph output stays a node") {
   CHECK(run(lift_constants(), b.graph) == 0);
 }
 
+TEST_CASE("an If with a constant condition becomes its branch, others stay") {
+  Build branch;
+  branch.node("Constant", {}, {"c"}, {{"value_float", 2.0F}});
+  branch.output("c");
+  const SubgraphPtr body = std::make_shared<const Graph>(branch.graph);
+  Build b;
+  b.input("x", {});
+  b.input("free", {}, DType::boolean);
+  b.constant("known", Tensor::scalar<bool>(false));
+  b.node("If", {"known"}, {"a"}, {{"then_branch", body}, {"else_branch", body}});
+  b.node("If", {"free"}, {"b"}, {{"then_branch", body}, {"else_branch", body}});
+  b.node("Sum", {"x", "a", "b"}, {"y"});
+  b.output("y");
+  CHECK(run(inline_branches(), b.graph) == 1);
+  CHECK(b.graph.node(b.graph.value(b.value("a")).producer).op.type == "Constant");
+  CHECK(b.graph.node(b.graph.value(b.value("b")).producer).op.type == "If");
+  CHECK_FALSE(b.graph.find_value("known"));
+}
+
 TEST_CASE("readers of an Identity read its input") {
   Build b;
   b.input("x", {2});
