@@ -42,6 +42,13 @@ void register_pick(OpRegistry& ops);
 void register_resize(OpRegistry& ops);
 void register_control_flow(OpRegistry& ops);
 void register_scan(OpRegistry& ops);
+void register_signal(OpRegistry& ops);
+void register_det(OpRegistry& ops);
+void register_unpool(OpRegistry& ops);
+void register_crop_fold(OpRegistry& ops);
+void register_non_max_suppression(OpRegistry& ops);
+void register_roi(OpRegistry& ops);
+void register_grid_sample(OpRegistry& ops);
 void register_quantize_linear(OpRegistry& ops);
 
 }  // namespace qtool

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// MaxPool (opsets 1 to 12; one output), AveragePool (1 to 19, dilation apart), GlobalAveragePool,
+// MaxPool (opsets 1 to 12), AveragePool (1 to 19, dilation apart), GlobalAveragePool,
 // GlobalMaxPool.
 #include <algorithm>
 #include <limits>
@@ -9,6 +9,7 @@
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
 #include "ops/lowering.h"
+#include "ops/pool_indices.h"
 #include "ops/shapes.h"
 #include "support/text.h"
 
@@ -100,11 +101,16 @@ Tensor comparable(const ReferenceCall& call) {
 }
 
 std::vector<Tensor> max_pool_reference(const ReferenceCall& call) {
-  if (call.node.has_output(1)) throw unsupported_error("MaxPool with indices as a second output");
   const Tensor x = comparable(call);
   const Window window = read_window(call.node, kernel_shape(call.node), x.shape());
-  Tensor y = reference::pool(x, plain_window(window), output_extents(window, x.shape()), highest);
-  return one_result(cast(y, call.input(0).dtype()));
+  const Shape out = output_extents(window, x.shape());
+  const Tensor y = reference::pool(x, plain_window(window), out, highest);
+  std::vector<Tensor> results = one_result(cast(y, call.input(0).dtype()));
+  if (call.node.has_output(1)) {
+    const bool column_major = call.node.attributes().integer("storage_order", 0) != 0;
+    results.push_back(max_pool_indices(x, window, out, column_major));
+  }
+  return results;
 }
 
 std::vector<Tensor> average_pool_reference(const ReferenceCall& call) {

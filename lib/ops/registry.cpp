@@ -67,6 +67,13 @@ const OpRegistry& builtin_ops() {
     register_resize(ops);
     register_control_flow(ops);
     register_scan(ops);
+    register_signal(ops);
+    register_det(ops);
+    register_unpool(ops);
+    register_crop_fold(ops);
+    register_non_max_suppression(ops);
+    register_roi(ops);
+    register_grid_sample(ops);
     register_quantize_linear(ops);
     return ops;
   }();

@@ -5,8 +5,8 @@ namespace qtool::test {
 
 std::vector<OpCase> data_movement_cases() {
   std::vector<OpCase> all;
-  for (auto* const list :
-       {split_gather_cases, scatter_cases, expand_cases, fill_cases, pick_cases, resize_cases}) {
+  for (auto* const list : {split_gather_cases, scatter_cases, expand_cases, fill_cases, pick_cases,
+                           resize_cases, sampling_cases, signal_cases}) {
     for (OpCase& item : list()) all.push_back(std::move(item));
   }
   return all;

@@ -22,6 +22,7 @@ const std::map<std::string, std::string> kDiffers = {
     {"Range-17 from the first to the last", "it counts in double"},
     {"OneHot-9 before negative indices", "opset 9 says that all of them are off"},
     {"HannWindow-17 one", "0 / 0; NumPy and SciPy give 1"},
+    {"GridSample-20 not numbers", "it takes NaN for -1"},
     {"NonZero-17 scalar", "a scalar has no axes, so its indices have no rows"},
 };
 
@@ -86,7 +87,7 @@ TEST_CASE("ONNX Runtime gives the same for the cases that it takes") {
     const std::vector<Tensor> ours = own_results(item);
     std::string text;
     for (size_t i = 0; i < ours.size() && text.empty(); ++i) {
-      text = difference(ours[i], theirs.results[i], 1e-4, 1e-5);
+      text = difference(ours[i], theirs.results[i], 1e-4, 1e-4);
     }
     const bool listed = kDiffers.contains(label);
     if (!text.empty() && !listed) problems.push_back(label + ": " + text);
