@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/unary.h"
 
 namespace qtool {
@@ -126,6 +127,7 @@ void register_activation(OpRegistry& ops) {
   relu.fusion = Fusion::unary;
   relu.lower = lower_unary<relu_post_op>;
   relu.post_op = relu_post_op;
+  relu.gradient = unary_gradient;
   relu.quant.keeps = relu_keeps;
   ops.add(std::move(relu));
   ops.add(formula_record<kLeakyRelu>("LeakyRelu", 1));

@@ -94,6 +94,7 @@ OpDef clip_record(int since, std::vector<Tensor> (*reference)(const ReferenceCal
   def.fusion = Fusion::unary;
   def.lower = lower_unary<post_op>;
   def.post_op = post_op;
+  def.gradient = unary_gradient;
   def.quant.keeps = clip_keeps<post_op>;
   return def;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conv, opsets 1 to 22 (11 only clarified it).
+#include "kernels/onednn/training.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -82,11 +84,36 @@ std::vector<Tensor> conv_reference(const ReferenceCall& call) {
   return one_result(real_tensor(x.dtype(), y.shape, y.elements));
 }
 
+/// Weights or a bias that differ from run to run, as in training.
+Lowering lower_trained_conv(const LowerContext& context) {
+  if (context.quantized()) return Lowering::refuse("quantized, but not constant");
+  for (const LowerInput& input : context.inputs) {
+    if (input.present && input.dtype != DType::float32) return Lowering::refuse("not float32");
+  }
+  const Shape& x = context.inputs[0].shape;
+  const Shape& w = context.inputs[1].shape;
+  const Window window = read_window(context.node, kernel_extents(context.node, w), x);
+  const onednn::TrainedConvolution spec{x,
+                                        w,
+                                        context.outputs[0].shape,
+                                        context.node.attributes().integer("group", 1),
+                                        window.strides,
+                                        window.pads,
+                                        window.dilations};
+  const auto post_ops = post_op_specs(context, Layout::channels_last);
+  std::vector<Layout> inputs(context.inputs.size() + post_ops.size(), Layout::channels_last);
+  std::fill(inputs.begin() + 1, inputs.begin() + static_cast<std::ptrdiff_t>(context.inputs.size()),
+            Layout::plain);
+  Lowering result = lowering(onednn::make_trained_convolution(spec, context.has(2), post_ops),
+                             inputs, {Layout::channels_last});
+  result.in_place = residual_input(context);
+  return result;
+}
+
 Lowering lower_conv(const LowerContext& context) {
   const LowerInput& weights = context.inputs[1];
-  if (weights.constant == nullptr) return Lowering::refuse("weights that are computed at run time");
-  if (context.has(2) && context.inputs[2].constant == nullptr) {
-    return Lowering::refuse("a bias that is computed at run time");
+  if (weights.constant == nullptr || (context.has(2) && context.inputs[2].constant == nullptr)) {
+    return lower_trained_conv(context);
   }
   if (auto why = operand_problem(context, 0); !why.empty()) return Lowering::refuse(std::move(why));
   const Shape& x = context.inputs[0].shape;
@@ -140,6 +167,7 @@ void register_convolution(OpRegistry& ops) {
            .taste = LayoutTaste::channels_last,
            .fusion = Fusion::residual,
            .lower = lower_conv,
+           .gradient = conv_gradient,
            .quant = {.behaviour = Behaviour::compute,
                      .inputs = {{OperandRole::activation},
                                 {OperandRole::weight, conv_channel_axis},

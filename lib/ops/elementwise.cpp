@@ -3,6 +3,7 @@
 // attribute).
 #include "ops/binary.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 
 namespace qtool {
 
@@ -79,12 +80,18 @@ void register_elementwise(OpRegistry& ops) {
   add.lower = lower_add;
   add.post_op = add_post_op;
   add.quant = on_codes;
+  add.gradient = add_gradient;
   ops.add(std::move(add));
-  ops.add(arithmetic<Minus, BinaryOp::subtract>("Sub"));
+  OpDef subtract = arithmetic<Minus, BinaryOp::subtract>("Sub");
+  subtract.gradient = subtract_gradient;
+  ops.add(std::move(subtract));
   OpDef multiply = arithmetic<Times, BinaryOp::multiply>("Mul");
   multiply.quant = on_codes;
+  multiply.gradient = multiply_gradient;
   ops.add(std::move(multiply));
-  ops.add(arithmetic<Over, BinaryOp::divide>("Div"));
+  OpDef divide = arithmetic<Over, BinaryOp::divide>("Div");
+  divide.gradient = divide_gradient;
+  ops.add(std::move(divide));
 }
 
 }  // namespace qtool

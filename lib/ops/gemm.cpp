@@ -2,6 +2,7 @@
 // Gemm (opsets 7 to 13; 6 lacked broadcasting of C) and MatMul (1 to 13).
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -279,6 +280,7 @@ void register_gemm(OpRegistry& ops) {
            .tolerance = kAccumulated,
            .fusion = Fusion::residual,
            .lower = lower_gemm,
+           .gradient = gemm_gradient,
            .quant = {.behaviour = Behaviour::compute,
                      .inputs = {{OperandRole::activation},
                                 {OperandRole::weight, gemm_channel_axis},
@@ -294,6 +296,7 @@ void register_gemm(OpRegistry& ops) {
        .tolerance = kAccumulated,
        .fusion = Fusion::residual,
        .lower = lower_matmul,
+       .gradient = matmul_gradient,
        .quant = {.behaviour = Behaviour::compute,
                  .inputs = {{OperandRole::activation}, {OperandRole::weight, matmul_channel_axis}}},
        .macs = product_macs});

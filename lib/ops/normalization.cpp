@@ -4,6 +4,7 @@
 
 #include "kernels/host/elementwise.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -121,7 +122,8 @@ void register_normalization(OpRegistry& ops) {
            .reference = batch_norm_reference,
            .tolerance = kAccumulated,
            .taste = LayoutTaste::any,
-           .lower = lower_batch_norm});
+           .lower = lower_batch_norm,
+           .gradient = batch_norm_gradient});
 }
 
 }  // namespace qtool

@@ -6,18 +6,15 @@
 
 #include "kernels/host/copy.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
+#include "ops/slice.h"
 #include "support/text.h"
 
 namespace qtool {
 
 namespace {
-
-struct Padding {
-  std::vector<int64_t> begin;  ///< per axis; negative crops
-  std::vector<int64_t> end;
-};
 
 Padding spread(const std::vector<int64_t>& pads, std::vector<int64_t> axes, size_t rank) {
   if (axes.empty()) {
@@ -54,6 +51,15 @@ std::optional<Padding> constant_padding(const NodeView& node, size_t rank) {
   if (!pads) return std::nullopt;
   return spread(*pads, std::move(axes), rank);
 }
+
+}  // namespace
+
+std::optional<Padding> known_padding(const NodeView& node, size_t rank) {
+  return node.opset() < 11 ? constant_padding<true>(node, rank)
+                           : constant_padding<false>(node, rank);
+}
+
+namespace {
 
 int64_t padded_extent(const std::string& mode, int64_t extent, int64_t begin, int64_t end) {
   if (extent == 0 && mode != "constant" && (begin > 0 || end > 0)) {
@@ -217,12 +223,14 @@ void register_pad(OpRegistry& ops) {
   pad2.infer = infer_pad<true>;
   pad2.reference = pad_reference<true>;
   pad2.lower = lower_pad<true>;
+  pad2.gradient = pad_gradient;
   ops.add(std::move(pad2));
 
   OpDef pad = data_movement("Pad", 11, {2, 4});
   pad.infer = infer_pad<false>;
   pad.reference = pad_reference<false>;
   pad.lower = lower_pad<false>;
+  pad.gradient = pad_gradient;
   ops.add(std::move(pad));
 }
 

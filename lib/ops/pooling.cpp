@@ -8,6 +8,7 @@
 #include "kernels/host/elementwise.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/pool_indices.h"
 #include "ops/shapes.h"
@@ -235,22 +236,26 @@ void register_pooling(OpRegistry& ops) {
   max_pool.reference = max_pool_reference;
   max_pool.tolerance = kExact;
   max_pool.lower = lower_max_pool;
+  max_pool.gradient = max_pool_gradient;
   ops.add(std::move(max_pool));
 
   OpDef average_pool = pool_def("AveragePool", 1, computes);
   average_pool.infer = infer_pool;
   average_pool.reference = average_pool_reference;
   average_pool.lower = lower_average_pool;
+  average_pool.gradient = average_pool_gradient;
   ops.add(std::move(average_pool));
 
   OpDef global_average = pool_def("GlobalAveragePool", 1, computes);
   global_average.lower = lower_global_average;
+  global_average.gradient = average_pool_gradient;
   ops.add(std::move(global_average));
 
   OpDef global_max = pool_def("GlobalMaxPool", 1, moves);
   global_max.reference = global_max_reference;
   global_max.tolerance = kExact;
   global_max.lower = lower_global_max;
+  global_max.gradient = max_pool_gradient;
   ops.add(std::move(global_max));
 }
 

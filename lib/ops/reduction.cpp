@@ -7,6 +7,7 @@
 #include "kernels/host/reduce.h"
 #include "ops/elements.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 
 namespace qtool {
@@ -245,7 +246,10 @@ OpDef reduction(const char* type, int since) {
           .tolerance = op == ReduceOp::max || op == ReduceOp::min ? kExact : kElementary,
           .taste = LayoutTaste::any,
           .fusion = Fusion::unary,
-          .lower = lower_reduce<op, axes_input>};
+          .lower = lower_reduce<op, axes_input>,
+          .gradient = op == ReduceOp::sum    ? reduce_sum_gradient
+                      : op == ReduceOp::mean ? reduce_mean_gradient
+                                             : nullptr};
 }
 
 template <ReduceOp op>

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
 #include "support/checked.h"
@@ -202,6 +203,7 @@ OpDef renaming(const char* type, int since, Arity inputs, void (*infer)(InferCon
   def.reference = reference;
   def.taste = LayoutTaste::plain;
   def.lower = lower_alias;
+  def.gradient = reshape_gradient;
   return def;
 }
 

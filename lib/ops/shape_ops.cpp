@@ -6,6 +6,7 @@
 #include "kernels/host/copy.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
 #include "support/text.h"
@@ -202,12 +203,14 @@ void register_shape_ops(OpRegistry& ops) {
   transpose.reference = transpose_reference;
   transpose.taste = LayoutTaste::plain;
   transpose.lower = lower_transpose;
+  transpose.gradient = transpose_gradient;
   ops.add(std::move(transpose));
 
   OpDef identity = data_movement("Identity", 1, {1, 1});
   identity.infer = infer_same_type;
   identity.reference = identity_reference;
   identity.lower = lower_pass_through;
+  identity.gradient = identity_gradient;
   ops.add(std::move(identity));
 
   OpDef dropout = data_movement("Dropout", 7, {1, 3});
@@ -215,6 +218,7 @@ void register_shape_ops(OpRegistry& ops) {
   dropout.reference = dropout_reference;
   dropout.outputs = {1, 2};
   dropout.lower = lower_dropout;
+  dropout.gradient = identity_gradient;
   ops.add(std::move(dropout));
 
   ops.add({.key = {"", "Constant"},

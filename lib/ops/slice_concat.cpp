@@ -7,8 +7,10 @@
 #include "kernels/host/copy.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
+#include "ops/slice.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -108,19 +110,7 @@ Lowering lower_concat(const LowerContext& context) {
 
 // ---- Slice ------------------------------------------------------------------------------------
 
-/// First element, step and count along each axis.
-struct Sliced {
-  std::vector<int64_t> start;
-  std::vector<int64_t> step;
-  Shape shape;
-};
-
-struct SliceLists {
-  std::vector<int64_t> starts;
-  std::vector<int64_t> ends;
-  std::vector<int64_t> axes;
-  std::vector<int64_t> steps;
-};
+}  // namespace
 
 Sliced sliced(const Shape& shape, SliceLists lists) {
   const size_t count = lists.starts.size();
@@ -166,6 +156,8 @@ Sliced sliced(const Shape& shape, SliceLists lists) {
   return result;
 }
 
+namespace {
+
 template <bool from_attributes>
 std::optional<SliceLists> constant_lists(const NodeView& node) {
   SliceLists lists;
@@ -184,6 +176,14 @@ std::optional<SliceLists> constant_lists(const NodeView& node) {
   }
   return lists;
 }
+
+}  // namespace
+
+std::optional<SliceLists> slice_lists(const NodeView& node) {
+  return node.opset() < 10 ? constant_lists<true>(node) : constant_lists<false>(node);
+}
+
+namespace {
 
 template <bool from_attributes>
 void infer_slice(InferContext& context) {
@@ -280,6 +280,7 @@ void register_slice_concat(OpRegistry& ops) {
   concat.infer = infer_concat;
   concat.reference = concat_reference;
   concat.lower = lower_concat;
+  concat.gradient = concat_gradient;
   concat.quant.inputs = {{OperandRole::activation}};
   ops.add(std::move(concat));
 
@@ -287,12 +288,14 @@ void register_slice_concat(OpRegistry& ops) {
   slice1.infer = infer_slice<true>;
   slice1.reference = slice_reference<true>;
   slice1.lower = lower_slice<true>;
+  slice1.gradient = slice_gradient;
   ops.add(std::move(slice1));
 
   OpDef slice = data_movement("Slice", 10, {3, 5});
   slice.infer = infer_slice<false>;
   slice.reference = slice_reference<false>;
   slice.lower = lower_slice<false>;
+  slice.gradient = slice_gradient;
   ops.add(std::move(slice));
 }
 

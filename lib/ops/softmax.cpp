@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -81,7 +82,8 @@ OpDef softmax(const char* type, int since) {
             .infer = infer_same_type,
             .reference = softmax_reference<single_axis, logarithm>,
             .tolerance = kElementary,
-            .lower = lower_softmax<single_axis, logarithm>};
+            .lower = lower_softmax<single_axis, logarithm>,
+            .gradient = logarithm ? log_softmax_gradient : softmax_gradient};
   if (!logarithm) {
     def.quant = {.behaviour = Behaviour::compute,
                  .inputs = {{OperandRole::activation}},

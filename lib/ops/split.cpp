@@ -6,6 +6,7 @@
 #include "kernels/host/copy.h"
 #include "ops/along_axis.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
 #include "support/checked.h"
@@ -146,6 +147,7 @@ void register_split(OpRegistry& ops) {
   split.infer = infer_split;
   split.reference = split_reference;
   split.lower = lower_split;
+  split.gradient = split_gradient;
   ops.add(std::move(split));
 }
 

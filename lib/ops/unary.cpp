@@ -98,6 +98,7 @@ OpDef exact_record(const char* type, std::vector<Tensor> (*reference)(const Refe
   def.fusion = Fusion::unary;
   def.lower = lower_unary<exact_post_op<kind>>;
   def.post_op = exact_post_op<kind>;
+  def.gradient = unary_gradient;
   return def;
 }
 

@@ -3,6 +3,7 @@
 
 #include "kernels/host/elementwise.h"
 #include "ops/elements.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 
 namespace qtool {
@@ -63,6 +64,7 @@ OpDef formula_record(const char* type, int since) {
   def.fusion = Fusion::unary;
   def.lower = lower_unary<post_op>;
   def.post_op = post_op;
+  def.gradient = unary_gradient;
   return def;
 }
 

@@ -3,6 +3,7 @@
 // Max and Min since 12).
 #include "ops/binary.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 
 namespace qtool {
 
@@ -85,7 +86,9 @@ OpDef variadic(const char* type, std::vector<Tensor> (*reference)(const Referenc
 void register_variadic(OpRegistry& ops) {
   ops.add(variadic<BinaryOp::maximum>("Max", variadic_reference<kNumbers, Larger>));
   ops.add(variadic<BinaryOp::minimum>("Min", variadic_reference<kNumbers, Smaller>));
-  ops.add(variadic<BinaryOp::add>("Sum", variadic_reference<kFloats, Total>));
+  OpDef sum = variadic<BinaryOp::add>("Sum", variadic_reference<kFloats, Total>);
+  sum.gradient = sum_gradient;
+  ops.add(std::move(sum));
   OpDef mean = variadic<BinaryOp::add, true>("Mean", mean_reference);
   mean.tolerance = kElementary;
   ops.add(std::move(mean));

@@ -5,22 +5,6 @@ namespace qtool::onednn {
 
 namespace {
 
-/// Whether along some dimension an output's window has no tap inside of the input.
-bool sees_only_padding(const ConvolutionSpec& spec) {
-  for (size_t d = 0; d < spec.strides.size(); ++d) {
-    const int64_t extent = spec.source.shape[d + 2];
-    for (int64_t o = 0; o < spec.destination.shape[d + 2]; ++o) {
-      bool inside = false;
-      for (int64_t k = 0; k < spec.weights->shape()[d + 2] && !inside; ++k) {
-        const int64_t at = o * spec.strides[d] - spec.pads[d] + k * spec.dilations[d];
-        inside = at >= 0 && at < extent;
-      }
-      if (!inside) return true;
-    }
-  }
-  return false;
-}
-
 /// [M, C/g, k...] → [g, M/g, C/g, k...] for groups.
 Shape weight_shape(const ConvolutionSpec& spec) {
   Shape shape = spec.weights->shape();
@@ -47,12 +31,29 @@ dnnl::memory::desc filters_innermost(const Shape& shape, DType dtype, bool group
 
 }  // namespace
 
+bool sees_only_padding(const Shape& source, const Shape& weights, const Shape& destination,
+                       const ConvolutionWindow& window) {
+  for (size_t d = 0; d < window.strides.size(); ++d) {
+    for (int64_t o = 0; o < destination[d + 2]; ++o) {
+      bool inside = false;
+      for (int64_t k = 0; k < weights[d + 2] && !inside; ++k) {
+        const int64_t at = o * window.strides[d] - window.pads[d] + k * window.dilations[d];
+        inside = at >= 0 && at < source[d + 2];
+      }
+      if (!inside) return true;
+    }
+  }
+  return false;
+}
+
 MadeKernel make_convolution(const ConvolutionSpec& spec) {
   if (any_empty({&spec.source.shape, &spec.weights->shape(), &spec.destination.shape})) {
     return MadeKernel::refused("an empty tensor");
   }
   // There oneDNN 2.6.3's brgconv with post-ops drops the bias or reads wild addresses.
-  if (sees_only_padding(spec)) return MadeKernel::refused("windows that see only padding");
+  const ConvolutionWindow window{spec.strides, spec.pads, spec.dilations};
+  if (sees_only_padding(spec.source.shape, spec.weights->shape(), spec.destination.shape, window))
+    return MadeKernel::refused("windows that see only padding");
   if (spec.source.params != nullptr) {
     if (auto why = overflow_problem(*spec.source.params, *spec.weights); !why.empty()) {
       return MadeKernel::refused(std::move(why));

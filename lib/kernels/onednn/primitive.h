@@ -27,6 +27,16 @@ dnnl::memory::desc any_descriptor(const Shape& shape, DType dtype);
 /// Whether any of the operands has no elements: oneDNN then leaves its results unwritten.
 bool any_empty(std::initializer_list<const Shape*> shapes);
 
+/// Whether along some dimension an output's window has no tap inside of the input. There oneDNN
+/// 2.6.3's brgconv with post-ops drops the bias or reads wild addresses.
+struct ConvolutionWindow {
+  const std::vector<int64_t>& strides;
+  const std::vector<int64_t>& pads;
+  const std::vector<int64_t>& dilations;
+};
+bool sees_only_padding(const Shape& source, const Shape& weights, const Shape& destination,
+                       const ConvolutionWindow& window);
+
 /// Copies constant elements into memory of the wanted descriptor, reordering as needed.
 dnnl::memory packed(const dnnl::memory::desc& from, const void* data, const dnnl::memory::desc& to);
 

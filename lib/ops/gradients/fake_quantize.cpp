@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// FakeQuantize (x, scale, zero_point?) → y: QuantizeLinear and DequantizeLinear in one, in float;
+// scale and zero point are one number, or one per index of `axis`. The zero point is a float that
+// is rounded. FakeQuantizeGradient (gy, x, scale, zero_point?) → gx, gscale, gzero_point. The maths
+// is in kernels/host/fake_quantize.h.
+#include "kernels/host/fake_quantize.h"
+
+#include <cmath>
+
+#include "ops/along_axis.h"
+#include "ops/gradients/gradients.h"
+#include "ops/lowering.h"
+#include "ops/reals.h"
+#include "ops/shapes.h"
+
+namespace qtool {
+
+namespace {
+
+/// The tensor as [outer, channels, inner].
+AlongAxis channels_of(const NodeView& node, const Shape& shape) {
+  if (!node.attributes().has("axis")) return {{element_count(shape)}, 1};
+  return {shape, normalized_axis(node.attributes().integer("axis", 0),
+                                 static_cast<int64_t>(shape.size()))};
+}
+
+FakeQuantizeSpec spec_of(const NodeView& node, const Shape& shape) {
+  const AlongAxis span = channels_of(node, shape);
+  const Attributes& attributes = node.attributes();
+  return {span.outer, span.along, span.inner, static_cast<int32_t>(attributes.integer("lowest", 0)),
+          static_cast<int32_t>(attributes.integer("highest", 255))};
+}
+
+struct Element {
+  double t;  ///< x / scale
+  double low;
+  double high;
+  double scale;
+  size_t channel;
+};
+
+/// visit(index, element) for all of x, scale and zero point being inputs `slot` and after it.
+template <class F>
+void for_elements(const ReferenceCall& call, size_t x_slot, F&& visit) {
+  const FakeQuantizeSpec spec = spec_of(call.node, call.input(x_slot).shape());
+  const std::vector<double> x = reals(call, x_slot);
+  const std::vector<double> scale = reals(call, x_slot + 1);
+  std::vector<double> zero(scale.size(), 0.0);
+  if (call.has(x_slot + 2)) zero = reals(call, x_slot + 2);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto c = static_cast<size_t>(static_cast<int64_t>(i) / spec.inner % spec.channels);
+    const double z = std::fmin(std::fmax(std::nearbyint(zero[c]), spec.lowest), spec.highest);
+    visit(i, Element{x[i] / scale[c], spec.lowest - z, spec.highest - z, scale[c], c});
+  }
+}
+
+double on_grid(const Element& e) {
+  const double t = std::isnan(e.t) ? 0 : std::fmin(std::fmax(e.t, e.low), e.high);
+  return std::nearbyint(t);
+}
+
+std::vector<Tensor> fake_quantize_reference(const ReferenceCall& call) {
+  const Tensor& x = call.input(0);
+  std::vector<double> y(static_cast<size_t>(x.size()));
+  if (x.dtype() == DType::float32) {
+    // The quotient is a float there, as in the deployed model.
+    const FakeQuantizeSpec spec = spec_of(call.node, x.shape());
+    const auto elements = x.data<float>();
+    const auto scale = call.input(1).data<float>();
+    for (size_t i = 0; i < y.size(); ++i) {
+      const auto c = static_cast<size_t>(static_cast<int64_t>(i) / spec.inner % spec.channels);
+      const float given = call.has(2) ? call.input(2).data<float>()[c] : 0.0F;
+      const auto z = static_cast<int32_t>(
+          std::fmin(std::fmax(std::nearbyint(given), static_cast<float>(spec.lowest)),
+                    static_cast<float>(spec.highest)));
+      const int32_t code = quantize_value(elements[i], scale[c], z, spec.lowest, spec.highest);
+      y[i] = static_cast<double>(dequantize_value(code, scale[c], z));
+    }
+  } else {
+    for_elements(call, 0, [&](size_t i, const Element& e) { y[i] = on_grid(e) * e.scale; });
+  }
+  return one_result(real_tensor(x.dtype(), x.shape(), y));
+}
+
+std::vector<Tensor> fake_quantize_gradient_reference(const ReferenceCall& call) {
+  const auto share = static_cast<double>(call.node.attributes().real("share", 1));
+  std::vector<double> gx = reals(call, 0);
+  std::vector<double> scales(static_cast<size_t>(call.input(2).size()), 0.0);
+  std::vector<double> zeros(scales.size(), 0.0);
+  for_elements(call, 1, [&](size_t i, const Element& e) {
+    const bool inside = e.t >= e.low && e.t <= e.high;
+    scales[e.channel] += share * gx[i] * (on_grid(e) - (inside ? e.t : 0));
+    if (inside) return;
+    zeros[e.channel] -= share * gx[i] * e.scale;
+    gx[i] = 0;
+  });
+  const DType dtype = call.input(1).dtype();
+  std::vector<Tensor> results = one_result(real_tensor(dtype, call.input(1).shape(), gx));
+  results.push_back(real_tensor(dtype, call.input(2).shape(), scales));
+  if (call.has(3)) results.push_back(real_tensor(dtype, call.input(3).shape(), zeros));
+  return results;
+}
+
+void infer_fake_quantize(InferContext& context) {
+  const NodeView& node = context.node;
+  const auto x = node.input_type(0).concrete_shape();
+  for (size_t i = 1; i < 3; ++i) {
+    const auto parameter = node.input_type(i).concrete_shape();
+    if (!x || !parameter || element_count(*parameter) == channels_of(node, *x).along) continue;
+    throw input_error("input " + std::to_string(i) + " is " + to_string(node.input_type(i)) +
+                      ", not one number a channel of " + to_string(node.input_type(0)));
+  }
+  infer_like<0>(context);
+}
+
+void infer_fake_quantize_gradient(InferContext& context) {
+  for (size_t i = 0; i < 3; ++i) context.set_output(i, context.node.input_type(i + 1));
+}
+
+/// Per tensor any layout does; channels are counted in ONNX's order.
+Layout layout_of(const LowerContext& context, size_t x_slot) {
+  if (context.node.attributes().has("axis")) return Layout::plain;
+  return context.inputs[x_slot].constant != nullptr ? Layout::plain : context.inputs[x_slot].layout;
+}
+
+Lowering lower_fake_quantize(const LowerContext& context) {
+  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("not float32");
+  const Layout layout = layout_of(context, 0);
+  Lowering result = lowering(make_fake_quantize(spec_of(context.node, context.inputs[0].shape)),
+                             {layout, Layout::plain, Layout::plain}, {layout});
+  result.may_overwrite = true;
+  return result;
+}
+
+Lowering lower_fake_quantize_gradient(const LowerContext& context) {
+  if (context.inputs[0].dtype != DType::float32) return Lowering::refuse("not float32");
+  const Layout layout = layout_of(context, 1);
+  Lowering result = lowering(
+      make_fake_quantize_gradient(spec_of(context.node, context.inputs[1].shape),
+                                  context.node.attributes().real("share", 1)),
+      {layout, layout, Layout::plain, Layout::plain}, {layout, Layout::plain, Layout::plain});
+  result.may_overwrite = true;
+  return result;
+}
+
+void fake_quantize_gradient(GradContext& context) {
+  Attributes attributes = context.node.attributes();
+  std::vector<ValueId> inputs{context.upstream(), context.input(0), context.input(1)};
+  if (context.has(2)) inputs.push_back(context.input(2));
+  const auto made = context.emit_several("FakeQuantizeGradient", std::move(inputs),
+                                         std::move(attributes), {true, true, context.wants(2)});
+  context.give(0, made[0]);
+  context.give(1, made[1]);
+  if (context.wants(2)) context.give(2, made[2]);
+}
+
+}  // namespace
+
+void register_training_fake_quantize(OpRegistry& ops) {
+  OpDef forward =
+      training_record("FakeQuantize", {2, 3}, {1, 1}, infer_fake_quantize, fake_quantize_reference);
+  forward.taste = LayoutTaste::any;
+  forward.tolerance = kExact;
+  forward.lower = lower_fake_quantize;
+  forward.gradient = fake_quantize_gradient;
+  ops.add(std::move(forward));
+  OpDef backward = training_record("FakeQuantizeGradient", {3, 4}, {1, 3},
+                                   infer_fake_quantize_gradient, fake_quantize_gradient_reference);
+  backward.taste = LayoutTaste::any;
+  backward.lower = lower_fake_quantize_gradient;
+  ops.add(std::move(backward));
+}
+
+}  // namespace qtool

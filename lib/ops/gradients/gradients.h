@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/gradient.h"
+
+namespace qtool {
+
+// What stands in the records' `gradient`, and the ops of kTrainingDomain that they emit. One file a
+// family, named like the family's.
+
+void unary_gradient(GradContext& context);  ///< every function of one number that has a post-op
+
+void add_gradient(GradContext& context);
+void subtract_gradient(GradContext& context);
+void multiply_gradient(GradContext& context);
+void divide_gradient(GradContext& context);
+void sum_gradient(GradContext& context);
+void reduce_sum_gradient(GradContext& context);
+void reduce_mean_gradient(GradContext& context);
+
+void reshape_gradient(GradContext& context);  ///< the same elements under another shape
+void transpose_gradient(GradContext& context);
+void concat_gradient(GradContext& context);
+void slice_gradient(GradContext& context);
+void split_gradient(GradContext& context);
+void pad_gradient(GradContext& context);
+
+void identity_gradient(GradContext& context);
+
+void gemm_gradient(GradContext& context);
+void matmul_gradient(GradContext& context);
+void conv_gradient(GradContext& context);
+void max_pool_gradient(GradContext& context);
+void average_pool_gradient(GradContext& context);
+void softmax_gradient(GradContext& context);
+void log_softmax_gradient(GradContext& context);
+void batch_norm_gradient(GradContext& context);
+
+void register_training_activation(OpRegistry& ops);
+void register_training_arithmetic(OpRegistry& ops);
+void register_training_movement(OpRegistry& ops);
+void register_training_product(OpRegistry& ops);
+void register_training_convolution(OpRegistry& ops);
+void register_training_pooling(OpRegistry& ops);
+void register_training_softmax(OpRegistry& ops);
+void register_training_normalization(OpRegistry& ops);
+void register_training_fake_quantize(OpRegistry& ops);
+void register_training_loss(OpRegistry& ops);
+
+/// A record of kTrainingDomain, version 1.
+OpDef training_record(const char* type, Arity inputs, Arity outputs, void (*infer)(InferContext&),
+                      std::vector<Tensor> (*reference)(const ReferenceCall&));
+
+/// Output 0 has the type of input `slot`.
+template <size_t slot>
+void infer_like(InferContext& context) {
+  context.set_output(0, context.node.input_type(slot));
+}
+
+}  // namespace qtool

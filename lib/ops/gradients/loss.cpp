@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Losses over class scores [N, C] (or with extents of 1 behind C), each the mean over the samples:
+//   CrossEntropy (scores, labels int64 [N]) {smoothing e}: -sum q log softmax(scores), q being
+//     1 - e at the label, and e / C more everywhere (Szegedy et al. 2016, arXiv:1512.00567)
+//   Distillation (scores, teacher's scores) {temperature T}: T² KL(softmax(teacher / T) ||
+//     softmax(scores / T)) (Hinton et al. 2015, arXiv:1503.02531)
+// and their gradients for scores, (g, scores, labels or teacher's) → gscores.
+#include <cmath>
+
+#include "ops/gradients/gradients.h"
+#include "ops/reals.h"
+#include "ops/shapes.h"
+#include "support/text.h"
+
+namespace qtool {
+
+namespace {
+
+struct Rows {
+  size_t samples;
+  size_t classes;
+};
+
+Rows rows_of(const Shape& shape) {
+  if (shape.size() < 2 || shape[0] == 0 || element_count(shape) == 0) {
+    throw input_error("scores " + to_string(shape) + ", expected [N,C]");
+  }
+  return {static_cast<size_t>(shape[0]), static_cast<size_t>(element_count(shape) / shape[0])};
+}
+
+void infer_number(InferContext& context) {
+  context.set_output(0, {context.node.input_type(0).dtype, Shape{}});
+}
+
+/// Logarithms of softmax(scores / temperature), in place.
+void log_softmax(std::vector<double>& scores, const Rows& rows, double temperature) {
+  for (size_t n = 0; n < rows.samples; ++n) {
+    double* row = scores.data() + n * rows.classes;
+    double highest = -HUGE_VAL;
+    double sum = 0;
+    for (size_t c = 0; c < rows.classes; ++c) {
+      row[c] /= temperature;
+      highest = std::fmax(highest, row[c]);
+    }
+    for (size_t c = 0; c < rows.classes; ++c) sum += std::exp(row[c] - highest);
+    for (size_t c = 0; c < rows.classes; ++c) row[c] -= highest + std::log(sum);
+  }
+}
+
+/// Target probabilities: of the labels in input `slot`, smoothed, or of a teacher.
+std::vector<double> smoothed_labels(const ReferenceCall& call, size_t slot, const Rows& rows) {
+  const auto smoothing = static_cast<double>(call.node.attributes().real("smoothing", 0));
+  const auto labels = call.input(slot).data<int64_t>();
+  if (labels.size() != rows.samples) throw input_error("not one label a sample");
+  std::vector<double> target(rows.samples * rows.classes,
+                             smoothing / static_cast<double>(rows.classes));
+  for (size_t n = 0; n < rows.samples; ++n) {
+    if (labels[n] < 0 || labels[n] >= static_cast<int64_t>(rows.classes)) {
+      throw input_error(
+          fmt::format("the label {}, but the model has {} classes", labels[n], rows.classes));
+    }
+    target[n * rows.classes + static_cast<size_t>(labels[n])] += 1 - smoothing;
+  }
+  return target;
+}
+
+double temperature(const ReferenceCall& call) {
+  return static_cast<double>(call.node.attributes().real("temperature", 1));
+}
+
+std::vector<double> teacher_probabilities(const ReferenceCall& call, size_t slot,
+                                          const Rows& rows) {
+  std::vector<double> target = reals(call, slot);
+  if (target.size() != rows.samples * rows.classes) throw input_error("other scores to learn from");
+  log_softmax(target, rows, temperature(call));
+  for (double& value : target) value = std::exp(value);
+  return target;
+}
+
+std::vector<Tensor> number(const ReferenceCall& call, double value) {
+  return one_result(real_tensor(call.input(0).dtype(), {}, {value}));
+}
+
+std::vector<Tensor> cross_entropy_reference(const ReferenceCall& call) {
+  const Rows rows = rows_of(call.input(0).shape());
+  const std::vector<double> target = smoothed_labels(call, 1, rows);
+  std::vector<double> scores = reals(call, 0);
+  log_softmax(scores, rows, 1);
+  double sum = 0;
+  for (size_t i = 0; i < scores.size(); ++i) sum -= target[i] * scores[i];
+  return number(call, sum / static_cast<double>(rows.samples));
+}
+
+std::vector<Tensor> distillation_reference(const ReferenceCall& call) {
+  const Rows rows = rows_of(call.input(0).shape());
+  const std::vector<double> target = teacher_probabilities(call, 1, rows);
+  const double t = temperature(call);
+  std::vector<double> scores = reals(call, 0);
+  log_softmax(scores, rows, t);
+  double sum = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (target[i] > 0) sum += target[i] * (std::log(target[i]) - scores[i]);
+  }
+  return number(call, t * t * sum / static_cast<double>(rows.samples));
+}
+
+/// g factor (softmax(scores / T) - target) / N.
+std::vector<Tensor> toward(const ReferenceCall& call, const Rows& rows,
+                           const std::vector<double>& target, double t) {
+  std::vector<double> scores = reals(call, 1);
+  log_softmax(scores, rows, t);
+  const double factor = reals(call, 0).at(0) * t / static_cast<double>(rows.samples);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    scores[i] = factor * (std::exp(scores[i]) - target[i]);
+  }
+  return one_result(real_tensor(call.input(1).dtype(), call.input(1).shape(), scores));
+}
+
+std::vector<Tensor> cross_entropy_gradient_reference(const ReferenceCall& call) {
+  const Rows rows = rows_of(call.input(1).shape());
+  return toward(call, rows, smoothed_labels(call, 2, rows), 1);
+}
+
+std::vector<Tensor> distillation_gradient_reference(const ReferenceCall& call) {
+  const Rows rows = rows_of(call.input(1).shape());
+  return toward(call, rows, teacher_probabilities(call, 2, rows), temperature(call));
+}
+
+template <size_t variant>
+void loss_gradient(GradContext& context) {
+  const char* op = variant == 0 ? "CrossEntropyGradient" : "DistillationGradient";
+  if (context.wants(1)) throw unsupported_error("what is learned from cannot be trained itself");
+  context.give(0, context.emit(op, {context.upstream(), context.input(0), context.input(1)},
+                               context.node.attributes()));
+}
+
+}  // namespace
+
+void register_training_loss(OpRegistry& ops) {
+  OpDef entropy =
+      training_record("CrossEntropy", {2, 2}, {1, 1}, infer_number, cross_entropy_reference);
+  entropy.gradient = loss_gradient<0>;
+  ops.add(std::move(entropy));
+  OpDef distillation =
+      training_record("Distillation", {2, 2}, {1, 1}, infer_number, distillation_reference);
+  distillation.gradient = loss_gradient<1>;
+  ops.add(std::move(distillation));
+  ops.add(training_record("CrossEntropyGradient", {3, 3}, {1, 1}, infer_like<1>,
+                          cross_entropy_gradient_reference));
+  ops.add(training_record("DistillationGradient", {3, 3}, {1, 1}, infer_like<1>,
+                          distillation_gradient_reference));
+}
+
+}  // namespace qtool

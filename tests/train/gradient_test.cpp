@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gradients against central differences in double, by the reference; the fast kernels in float
+// against the result.
+#include <cmath>
+#include <set>
+
+#include "catch.h"
+#include "exec/session.h"
+#include "support/text.h"
+#include "train/differentiate.h"
+#include "train/gradient_case.h"
+
+using namespace qtool;
+using namespace qtool::test;
+
+namespace {
+
+struct Built {
+  Graph graph;
+  TensorMap feeds;
+  std::vector<ValueId> parameters;
+  ValueId loss = ValueId::none;
+};
+
+ValueId add_node(Graph& graph, const char* op, std::vector<ValueId> inputs) {
+  Node node;
+  node.op = {"", op};
+  node.inputs = std::move(inputs);
+  node.outputs = {graph.add_value(graph.unique_name(op))};
+  if (node.op.type == "ReduceSum") node.attributes.set("keepdims", int64_t{0});
+  const ValueId output = node.outputs[0];
+  graph.add_node(std::move(node));
+  return output;
+}
+
+/// The node, and as loss the sum of its results times fixed random weights.
+Built build(const GradientCase& item, DType dtype) {
+  Built made;
+  Graph& graph = made.graph;
+  graph.model.opsets[""] = item.opset;
+  graph.model.opsets[kTrainingDomain] = 1;
+  Node node;
+  node.name = "tested";
+  node.op = {item.domain, item.op};
+  for (const auto& [name, attribute] : item.attributes) node.attributes.set(name, attribute);
+  for (size_t i = 0; i < item.inputs.size(); ++i) {
+    const bool real = item.inputs[i]->dtype() == DType::float32;
+    Tensor tensor = real ? cast(*item.inputs[i], dtype) : item.inputs[i]->clone();
+    const std::string name = "in" + std::to_string(i);
+    if (std::ranges::find(item.wanted, static_cast<int>(i)) == item.wanted.end()) {
+      node.inputs.push_back(graph.add_constant(name, make_constant(std::move(tensor))));
+      continue;
+    }
+    const ValueId value = graph.add_value(name, {tensor.dtype(), tensor.shape()});
+    graph.add_input(value);
+    made.parameters.push_back(value);
+    made.feeds.emplace(name, std::move(tensor));
+    node.inputs.push_back(value);
+  }
+  for (int i = 0; i < item.output_count; ++i) {
+    node.outputs.push_back(graph.add_value("out" + std::to_string(i)));
+  }
+  const std::vector<ValueId> outputs = node.outputs;
+  graph.add_node(std::move(node));
+  const Facts facts = infer_facts(graph, training_ops());
+  for (const int i : item.outputs) {
+    const ValueId output = outputs[static_cast<size_t>(i)];
+    const Shape shape = *facts[output].type.concrete_shape();
+    const Tensor weights = cast(*noise(shape, 77 + static_cast<uint64_t>(i)), dtype);
+    const ValueId constant =
+        graph.add_constant("weights" + std::to_string(i), make_constant(weights.clone()));
+    ValueId sum = add_node(graph, "Mul", {output, constant});
+    if (!shape.empty()) sum = add_node(graph, "ReduceSum", {sum});
+    made.loss = made.loss == ValueId::none ? sum : add_node(graph, "Add", {made.loss, sum});
+  }
+  return made;
+}
+
+std::vector<std::vector<double>> gradients(const Built& made, Backend backend) {
+  Differentiated result = differentiate(made.graph, training_ops(), made.loss, made.parameters);
+  for (const ValueId parameter : made.parameters) {
+    result.graph.add_output(result.gradient_of.at(parameter));
+  }
+  REQUIRE(verify(result.graph).empty());
+  Session session(result.graph, training_ops(), {.backend = backend});
+  const TensorMap outputs = session.run(made.feeds);
+  std::vector<std::vector<double>> all;
+  for (const ValueId parameter : made.parameters) {
+    const Tensor& gradient = outputs.at(result.graph.value(result.gradient_of.at(parameter)).name);
+    CHECK(gradient.shape() == made.feeds.at(made.graph.value(parameter).name).shape());
+    all.push_back(to_doubles(gradient));
+  }
+  return all;
+}
+
+double loss_at(Session& session, const TensorMap& feeds) {
+  return to_doubles(session.run(feeds).begin()->second).at(0);
+}
+
+template <class T>
+double difference_at(Session& session, TensorMap& feeds, const std::string& name, size_t i,
+                     double step) {
+  T& element = feeds.at(name).data<T>()[i];
+  const T kept = element;
+  element = static_cast<T>(static_cast<double>(kept) + step);
+  const double above = loss_at(session, feeds);
+  element = static_cast<T>(static_cast<double>(kept) - step);
+  const double below = loss_at(session, feeds);
+  element = kept;
+  return (above - below) / (2 * step);
+}
+
+std::string problem(const GradientCase& item) {
+  const DType dtype = item.in_double ? DType::float64 : DType::float32;
+  Built made = build(item, dtype);
+  const auto analytic = gradients(made, Backend::reference);
+  const auto fast = gradients(build(item, DType::float32), Backend::onednn);
+  Graph forward = made.graph;
+  forward.add_output(made.loss);
+  Session session(forward, training_ops(), {.backend = Backend::reference});
+  for (size_t p = 0; p < made.parameters.size(); ++p) {
+    const std::string& name = made.graph.value(made.parameters[p]).name;
+    for (size_t i = 0; i < analytic[p].size(); ++i) {
+      const double measured = item.in_double
+                                  ? difference_at<double>(session, made.feeds, name, i, 1e-5)
+                                  : difference_at<float>(session, made.feeds, name, i, 1.0 / 16);
+      const double got = analytic[p][i];
+      const double allowed = (item.in_double ? 1e-6 : 1e-3) * (1 + std::abs(measured));
+      if (!(std::abs(got - measured) <= allowed)) {
+        return fmt::format("{}[{}]: {} instead of {}", name, i, got, measured);
+      }
+      if (!(std::abs(fast[p][i] - got) <= 2e-5 * (1 + std::abs(got)))) {
+        return fmt::format("{}[{}]: the fast kernel gives {} instead of {}", name, i, fast[p][i],
+                           got);
+      }
+    }
+  }
+  return {};
+}
+
+const std::vector<GradientCase>& all_cases() {
+  static const std::vector<GradientCase> all = [] {
+    std::vector<GradientCase> list;
+    for (auto* const family : {activation_gradients, arithmetic_gradients, movement_gradients,
+                               product_gradients, window_gradients, loss_gradients}) {
+      for (GradientCase& item : family()) list.push_back(std::move(item));
+    }
+    return list;
+  }();
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("Gradients agree with central differences, and fast kernels with the reference") {
+  std::vector<std::string> problems;
+  for (const GradientCase& item : all_cases()) {
+    std::string text;
+    try {
+      text = problem(item);
+    } catch (const std::exception& error) {
+      text = error.what();
+    }
+    if (!text.empty()) problems.push_back(item.op + " " + item.name + ": " + text);
+  }
+  CHECK_THAT(join(problems, "\n"), Catch::Equals(""));
+}
+
+TEST_CASE("Every op with a gradient has a case") {
+  std::set<std::string> asked;
+  for (const GradientCase& item : all_cases()) asked.insert(item.op);
+  asked.insert("FakeQuantize");  // its derivative is an estimate: fake_quantize_test
+  for (const OpDef& def : training_ops().all()) {
+    if (def.gradient == nullptr) continue;
+    CAPTURE(def.key.type);
+    const bool step = std::set<std::string>{"Ceil", "Round", "Sign"}.contains(def.key.type);
+    CHECK((step || asked.contains(def.key.type)));
+  }
+}
