@@ -169,9 +169,9 @@ TEST_CASE("real models keep their accuracy, and ONNX Runtime agrees", "[assets]"
               10000,
               50,
               0.5});
-  // One code that rounds otherwise in the first layers moves a third of the codes by the last: ONNX
-  // Runtime with and without its own optimizations agrees on 95 % of the first 100 images, and so
-  // does any two of its, our and the reference executor. 99 % needs equality to the bit.
+  // One code in 400,000 of the first layer rounds otherwise than in ONNX Runtime, and that moves a
+  // third of the codes by the last; that runtime with and without its own optimizations agrees on
+  // 95 % of the first 100 images. 99 % needs equality to the bit.
   check_case({"mobilenetv2",
               model("mobilenetv2_1.0_224_imagenet"),
               {photos, steps("imagenet-tf")},
@@ -180,7 +180,7 @@ TEST_CASE("real models keep their accuracy, and ONNX Runtime agrees", "[assets]"
               500,
               10,
               2.0,
-              94});
+              98});
   check_case({"squeezenet",
               model("squeezenet1.1_imagenet"),
               {photos, steps("imagenet")},

@@ -2,6 +2,7 @@
 #include "kernels/onednn/primitive.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -98,16 +99,21 @@ Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_par
   Tensor result(DType::float32, {bias.size()});
   const std::vector<double> values = to_doubles(bias);
   for (size_t c = 0; c < values.size(); ++c) {
+    const size_t w = weights == nullptr || weights->per_tensor() ? 0 : c;
+    const double unit = source == nullptr ? 1
+                                          : static_cast<double>(source->scale[0]) *
+                                                static_cast<double>(weights->scale[w]);
     double real = values[c];
     if (bias_params != nullptr) {
       const size_t s = bias_params->per_tensor() ? 0 : c;
-      real = (values[c] - bias_params->zero_point[s]) * static_cast<double>(bias_params->scale[s]);
+      const auto scale = static_cast<double>(bias_params->scale[s]);
+      real -= bias_params->zero_point[s];
+      // A file's float32 scale is the product of the two but for its rounding: the codes are in
+      // the accumulator's units already, and whole numbers.
+      const bool same_unit = source != nullptr && std::abs(scale - unit) <= 1e-6 * unit;
+      real *= same_unit ? unit : scale;
     }
-    if (source != nullptr) {
-      const size_t s = weights->per_tensor() ? 0 : c;
-      real /= static_cast<double>(source->scale[0]) * static_cast<double>(weights->scale[s]);
-    }
-    result.data<float>()[c] = static_cast<float>(real);
+    result.data<float>()[c] = static_cast<float>(real / unit);
   }
   return result;
 }
@@ -203,8 +209,8 @@ Attributes make_attributes(const AttributeSpec& spec) {
   if (integer) {
     std::vector<float> scales;
     for (const float weight : spec.weights->scale) {
-      scales.push_back(static_cast<float>(static_cast<double>(spec.source->scale[0]) *
-                                          static_cast<double>(weight) / static_cast<double>(unit)));
+      // In floats and in this order, as ONNX Runtime has it: the codes then are the same.
+      scales.push_back(spec.source->scale[0] * weight / unit);
     }
     const bool per_channel = scales.size() > 1;
     result.attr.set_output_scales(per_channel ? spec.weights_mask : 0, scales);
@@ -234,6 +240,9 @@ Attributes make_attributes(const AttributeSpec& spec) {
   }
   if (unit != target)
     ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_linear, 1.0F / target, 0.0F);
+  // oneDNN adds the zero point before it rounds, which turns ties to the other side.
+  if (integer && spec.destination != nullptr && spec.destination->zero_point[0] != 0)
+    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_round, 0.0F, 0.0F);
   result.attr.set_post_ops(ops);
   return result;
 }
