@@ -12,6 +12,7 @@ std::vector<OpCase> expand_cases();
 std::vector<OpCase> fill_cases();
 std::vector<OpCase> pick_cases();
 std::vector<OpCase> resize_cases();
+std::vector<OpCase> einsum_cases();
 std::vector<OpCase> sampling_cases();
 std::vector<OpCase> signal_cases();
 

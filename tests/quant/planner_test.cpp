@@ -248,7 +248,9 @@ TEST_CASE("what a subgraph reads by name stays float for it") {
   choice.inputs = {b.value("cond")};
   choice.outputs = {b.value("z")};
   choice.attributes.set("then_branch", SubgraphPtr(body));
-  choice.captures = {{"then_branch", 0, inner, b.value("c1")}};
+  choice.attributes.set("else_branch", SubgraphPtr(body));
+  choice.captures = {{"then_branch", 0, inner, b.value("c1")},
+                     {"else_branch", 0, inner, b.value("c1")}};
   b.graph.add_node(choice);
   b.output("z");
   const Planned p(b.graph, ranges({{"x", {-1, 1}}, {"c1", {-1, 1}}, {"y", {-1, 1}}}));
