@@ -41,6 +41,7 @@ void register_windows(OpRegistry& ops);
 void register_pick(OpRegistry& ops);
 void register_resize(OpRegistry& ops);
 void register_einsum(OpRegistry& ops);
+void register_recurrent(OpRegistry& ops);
 void register_control_flow(OpRegistry& ops);
 void register_scan(OpRegistry& ops);
 void register_signal(OpRegistry& ops);

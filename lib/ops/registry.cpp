@@ -66,6 +66,7 @@ const OpRegistry& builtin_ops() {
     register_pick(ops);
     register_resize(ops);
     register_einsum(ops);
+    register_recurrent(ops);
     register_control_flow(ops);
     register_scan(ops);
     register_signal(ops);

@@ -96,6 +96,7 @@ std::vector<OpCase> gemm_cases();
 std::vector<OpCase> normalization_cases();
 std::vector<OpCase> conv_transpose_cases();
 std::vector<OpCase> control_flow_cases();
+std::vector<OpCase> recurrent_cases();
 std::vector<OpCase> layer_norm_cases();
 std::vector<OpCase> lp_pool_cases();
 std::vector<OpCase> response_norm_cases();

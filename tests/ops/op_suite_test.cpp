@@ -27,7 +27,8 @@ const std::vector<OpCase>& all_cases() {
           arithmetic_cases,  comparison_cases,    variadic_cases,      reduction_cases,
           selection_cases,   cast_loss_cases,     softmax_cases,       shape_cases,
           slice_cases,       concat_pad_cases,    quantize_cases,      conv_transpose_cases,
-          layer_norm_cases,  response_norm_cases, lp_pool_cases,       control_flow_cases}) {
+          layer_norm_cases,  response_norm_cases, lp_pool_cases,       control_flow_cases,
+          recurrent_cases}) {
       for (OpCase& item : family()) list.push_back(std::move(item));
     }
     return list;
