@@ -102,7 +102,8 @@ TEST_CASE("forms whose ops qtool need not compute") {
              {{"mode", std::string("nearest")}, {"scales", std::vector<float>{1, 1, 2, 2}}});
   const NodeId top = b.node("TopK", {"u"}, {"v", "i"}, {{"k", int64_t{3}}});
   const NodeId sum = b.node("ReduceSum", {"v"}, {"r"}, {{"axes", std::vector<int64_t>{1, 2}}});
-  const NodeId cut = b.node("Split", {"r"}, {"p", "q"}, {{"split", std::vector<int64_t>{1, 2}}});
+  const NodeId cut = b.node("Split", {"r"}, {"p", "q"},
+                            {{"split", std::vector<int64_t>{1, 2}}, {"axis", int64_t{3}}});
   const NodeId drop = b.node("Dropout", {"p"}, {"d"}, {{"ratio", 0.5F}});
   for (const char* name : {"d", "q"}) b.output(name);
   CHECK(upgrade(b.graph) == 7);
@@ -169,11 +170,14 @@ TEST_CASE("what cannot be converted is refused by name") {
   squeeze.op = {"", "Squeeze"};
   squeeze.inputs = {body->add_value("bx")};
   squeeze.outputs = {body->add_value("by")};
+  for (const char* name : {"trip", "go"}) body->add_input(body->add_value(name));
   body->add_input(squeeze.inputs[0]);
+  body->add_output(*body->find_value("go"));
   body->add_output(squeeze.outputs[0]);
   body->add_node(squeeze);
   inner.input("n", {}, DType::int64);
-  inner.node("Loop", {"n"}, {"y"}, {{"body", SubgraphPtr(body)}}, "loop");
+  inner.input("x", {1, 2});
+  inner.node("Loop", {"n", "", "x"}, {"y"}, {{"body", SubgraphPtr(body)}}, "loop");
   inner.output("y");
   CHECK(test::contains(message(inner), "Squeeze in a subgraph"));
 }
