@@ -9,6 +9,7 @@ namespace qtool {
 PassPtr unlist_constants();
 PassPtr inline_branches();
 PassPtr lift_constants();
+PassPtr compute_in_float();
 PassPtr eliminate_identity();
 PassPtr fold_constants();
 PassPtr fold_gemm();
