@@ -3,6 +3,7 @@
 
 #include "exec/group.h"
 #include "exec/program.h"
+#include "exec/split_codes.h"
 #include "kernels/host/copy.h"
 #include "support/text.h"
 
@@ -541,7 +542,10 @@ class Compiler {
 
 void compile(const Graph& graph, const OpRegistry& ops, const SessionOptions& options,
              Session::Program& program) {
-  Compiler(graph, ops, options, program).run();
+  const auto edited = options.backend == Backend::onednn
+                          ? with_split_codes(graph, ops, {options.taps.begin(), options.taps.end()})
+                          : std::nullopt;
+  Compiler(edited ? *edited : graph, ops, options, program).run();
 }
 
 }  // namespace qtool

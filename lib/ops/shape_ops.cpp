@@ -145,14 +145,19 @@ Tensor constant_value(const NodeView& node) {
   if (attributes.has("value_string")) {
     return Tensor::of_strings({}, {attributes.text("value_string", "")});
   }
-  throw unsupported_error("a Constant that is sparse or a list of strings");
+  if (const Attribute* list = attributes.find("value_strings")) {
+    const auto* strings = std::get_if<std::vector<std::string>>(list);
+    if (strings == nullptr) throw input_error("\"value_strings\" is no list of strings");
+    return Tensor::of_strings({static_cast<int64_t>(strings->size())}, *strings);
+  }
+  if (attributes.has("sparse_value")) {
+    throw unsupported_error("a sparse Constant", "Export the model with dense constants.");
+  }
+  throw input_error("a Constant without a value");
 }
 
 void infer_constant(InferContext& context) {
-  if (context.node.attributes().has("sparse_value") ||
-      context.node.attributes().has("value_strings")) {
-    return;
-  }
+  if (context.node.attributes().has("sparse_value")) return;
   Tensor value = constant_value(context.node);
   context.set_output(0, {value.dtype(), value.shape()});
 }

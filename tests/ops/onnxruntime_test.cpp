@@ -5,6 +5,8 @@
 #include <map>
 
 #include "catch.h"
+#include "exec/agree.h"
+#include "exec/model.h"
 #include "exec/onnxruntime_runner.h"
 #include "exec/session.h"
 #include "onnx_io/onnx_io.h"
@@ -102,4 +104,52 @@ TEST_CASE("ONNX Runtime gives the same for the cases that it takes") {
   std::printf("ONNX Runtime: %d cases compared, %d that it refuses\n", compared, refused);
   CHECK(compared > 100);
   CHECK_THAT(join(problems, "\n"), Catch::Equals(""));
+}
+
+TEST_CASE("ONNX Runtime moves codes to the same places") {
+  const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
+  if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");
+  const TemporaryFolder folder;
+  const Grid grid{0.03F, 120, false};
+  struct Move {
+    const char* op;
+    std::vector<Constant> more;
+    CaseAttributes attributes;
+    int outputs = 1;
+  };
+  const Attribute two = int64_t{2};
+  const Constant halves = f32({4}, {1, 1, 2, 0.5F});
+  const Move moves[] = {
+      {"DepthToSpace", {}, {{"blocksize", two}}},
+      {"SpaceToDepth", {}, {{"blocksize", two}}},
+      {"Tile", {list({1, 2, 1, 3})}, {}},
+      {"Expand", {list({2, 2, 4, 6, 8})}, {}},
+      {"Gather", {list({3, 0, 1})}, {{"axis", int64_t{1}}}},
+      {"Resize", {nullptr, halves}, {}},
+      {"Resize",
+       {nullptr, halves},
+       {{"coordinate_transformation_mode", text("asymmetric")}, {"nearest_mode", text("floor")}}},
+      {"Split", {list({1, 3})}, {{"axis", int64_t{1}}}, 2},
+  };
+  for (const Move& move : moves) {
+    CAPTURE(move.op);
+    Model m(19);
+    m.graph.model.ir_version = 9;
+    std::vector<ValueId> inputs{m.qdq(m.input("x", {2, 4, 6, 8}), grid)};
+    for (const Constant& constant : move.more)
+      inputs.push_back(constant == nullptr ? ValueId::none : m.constant(constant));
+    const ValueId first = m.add(move.op, inputs, move.attributes, move.outputs);
+    const NodeId node = m.graph.value(first).producer;
+    for (const ValueId result : std::vector<ValueId>(m.graph.node(node).outputs)) {
+      const ValueId output = m.output(m.qdq(result, grid));
+      m.graph.set_type(output, {DType::float32, std::nullopt});
+    }
+    save_model(m.graph, folder / "move.onnx");
+    const auto runner = open_onnxruntime({.library = *library, .model = folder / "move.onnx"});
+    const TensorMap feeds = random_feeds(m.graph);
+    const TensorMap theirs = runner->run(feeds);
+    const TensorMap ours = run_on(m.graph, Backend::onednn, feeds);
+    for (const auto& [name, tensor] : ours)
+      CHECK(difference(tensor, theirs.at(name), 0, 1e-6) == "");
+  }
 }

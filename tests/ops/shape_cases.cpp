@@ -147,6 +147,8 @@ std::vector<OpCase> naming_cases() {
       constant("value_floats", std::vector<float>{1, 2}, f32({2}, {1, 2})),
       constant("value_ints", ints({}), s64({0}, {})),
       constant("value_string", text("a"), make_constant(Tensor::of_strings({}, {"a"}))),
+      constant("value_strings", std::vector<std::string>{"a", "b"},
+               make_constant(Tensor::of_strings({2}, {"a", "b"}))),
       make("Constant", 13, "no value", {}, {}, {}, "Constant"),
       make("Shape", 13, "matrix", {}, {ramp({2, 3})}, {s64({2}, {2, 3})}),
       make("Shape", 13, "scalar", {}, {scalar(1)}, {s64({0}, {})}),
