@@ -17,8 +17,10 @@ bool has_role(const Graph& graph, const OpRegistry& ops, NodeId id, QdqRole role
 NodeId dequantizer(const Graph& graph, const OpRegistry& ops, NodeId id) {
   const Node& node = graph.node(id);
   const OpDef* def = ops.find(node, graph.model);
+  // Any number of results are results of one kind; MaxPool's second one are indices.
   const bool moves = def != nullptr && def->quant.behaviour == Behaviour::move_data &&
-                     def->quant.shares_params && def->quant.only_if == nullptr;
+                     def->quant.shares_params && def->quant.only_if == nullptr &&
+                     def->outputs.most < 0;
   if (!moves || node.outputs.size() < 2 || node.inputs.empty()) return NodeId::none;
   if (node.inputs[0] == ValueId::none) return NodeId::none;
   const NodeId producer = graph.value(node.inputs[0]).producer;
@@ -31,7 +33,7 @@ NodeId dequantizer(const Graph& graph, const OpRegistry& ops, NodeId id) {
   return one_scale && known ? producer : NodeId::none;
 }
 
-/// Zero points are equal, or both are left out: then codes are uint8 on both sides or differ.
+/// Scales and zero points are equal constants; a zero point that is left out equals none.
 bool equal_params(const Graph& graph, const Node& a, const Node& b) {
   for (size_t slot = 1; slot < 3; ++slot) {
     const auto constant = [&](const Node& node) {

@@ -53,8 +53,8 @@ class Widening {
     const std::vector<Attributes::Entry> entries(view.begin(), view.end());
     for (const Attributes::Entry& entry : entries) {
       if (const auto* number = std::get_if<int64_t>(&entry.value)) {
-        const bool names_type = std::ranges::find(kTypeAttributes, entry.name) !=
-                                std::end(kTypeAttributes);
+        const bool names_type =
+            std::ranges::find(kTypeAttributes, entry.name) != std::end(kTypeAttributes);
         if (!names_type || (*number != static_cast<int64_t>(DType::float16) &&
                             *number != static_cast<int64_t>(DType::bfloat16))) {
           continue;
@@ -148,15 +148,16 @@ class ComputeInFloat final : public Pass {
   static bool has_halves(const Graph& graph) {
     const bool value = std::ranges::any_of(graph.values(), [&](ValueId id) {
       const Value& v = graph.value(id);
-      return is_half_type(v.type.dtype) || (v.constant != nullptr && is_half_type(v.constant->dtype()));
+      return is_half_type(v.type.dtype) ||
+             (v.constant != nullptr && is_half_type(v.constant->dtype()));
     });
     return value || std::ranges::any_of(graph.nodes(), [&](NodeId id) {
              return std::ranges::any_of(
                  graph.node(id).attributes.entries(), [](const Attributes::Entry& entry) {
                    const auto* number = std::get_if<int64_t>(&entry.value);
                    const auto* body = std::get_if<SubgraphPtr>(&entry.value);
-                   const bool cast_to_half = number != nullptr && entry.name == "to" &&
-                                             (*number == 10 || *number == 16);
+                   const bool cast_to_half =
+                       number != nullptr && entry.name == "to" && (*number == 10 || *number == 16);
                    return cast_to_half || (body != nullptr && has_halves(**body));
                  });
            });

@@ -98,6 +98,15 @@ TEST_CASE("A Split of codes makes no floats, where its parts keep the scale") {
         "DequantizeLinear");
 }
 
+TEST_CASE("The indices of a MaxPool of dequantized data are no codes") {
+  Model m;
+  const ValueId largest = m.add("MaxPool", {m.qdq(m.input("x", {1, 2, 4, 4}), kGrid)},
+                                {{"kernel_shape", ints({2, 2})}}, 2);
+  m.output(largest);
+  m.output(m.graph.node(m.graph.value(largest).producer).outputs[1]);
+  CHECK(disagreement(m.graph, 0, 0) == "");
+}
+
 TEST_CASE("The parts of a Split can be outputs and looked at") {
   Model m;
   const ValueId a = m.add("Split", {m.qdq(m.input("x", {2, 3}), kGrid)}, {}, 2);

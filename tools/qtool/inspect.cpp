@@ -131,8 +131,11 @@ void print(const LoadedModel& model, const Inspection& found, const ModelFacts& 
   for (const ValueId id : graph.outputs()) {
     fmt::print("output  {}  {}\n", graph.value(id).name, to_string(graph.value(id).type));
   }
-  for (const auto& [dtype, bytes] : facts.weight_bytes)
-    fmt::print("weights {}  {}\n", dtype, human_bytes(bytes));
+  for (const auto& [dtype, bytes] : facts.weight_bytes) {
+    const bool half = dtype == "float16" || dtype == "bfloat16";
+    fmt::print("weights {}  {}{}\n", dtype, human_bytes(bytes),
+               half ? ", computed in float32" : "");
+  }
   std::vector<std::vector<std::string>> rows{{"op", "count", "MACs", "quantization", "why"}};
   for (const auto& [op, row] : found.ops) {
     rows.push_back({op, std::to_string(row.count), row.macs > 0 ? human_count(row.macs) : "-",

@@ -149,8 +149,10 @@ TensorMap feeds(Batch& batch, std::span<const RunnerValue> inputs) {
           "It has " + join(has, ", ") + ". Name the arrays of an .npz as the inputs are named.");
     }
     Tensor& tensor = found->second;
-    if (input.dtype == DType::float32 && tensor.dtype() == DType::uint8) {
-      tensor = cast(tensor, DType::float32);
+    const bool half = input.dtype == DType::float16 || input.dtype == DType::bfloat16;
+    if ((half && tensor.dtype() == DType::float32) ||
+        ((half || input.dtype == DType::float32) && tensor.dtype() == DType::uint8)) {
+      tensor = cast(tensor, input.dtype);
     }
     if (tensor.dtype() != input.dtype || !fits(tensor, input)) {
       throw input_error("sample " + batch.ids.front() + ": the model's input is " +
