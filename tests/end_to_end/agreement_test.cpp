@@ -28,8 +28,8 @@ struct Case {
   DataSpec evaluation;
   size_t evaluation_samples;
   size_t batch;
-  double most_lost_points;      ///< of top-1 against the float model
-  double least_agreement = 99;  ///< per cent of samples with the same top-1 in ONNX Runtime
+  double most_lost_points;        ///< of top-1 against the float model
+  double least_agreement = 99.5;  ///< per cent of samples with the same top-1 in ONNX Runtime
 };
 
 TensorMap feed(Batch& batch, const Runner& runner) {
@@ -169,9 +169,6 @@ TEST_CASE("real models keep their accuracy, and ONNX Runtime agrees", "[assets]"
               10000,
               50,
               0.5});
-  // One code in 400,000 of the first layer rounds otherwise than in ONNX Runtime, and that moves a
-  // third of the codes by the last; that runtime with and without its own optimizations agrees on
-  // 95 % of the first 100 images. 99 % needs equality to the bit.
   check_case({"mobilenetv2",
               model("mobilenetv2_1.0_224_imagenet"),
               {photos, steps("imagenet-tf")},
@@ -179,8 +176,7 @@ TEST_CASE("real models keep their accuracy, and ONNX Runtime agrees", "[assets]"
               {photos, steps("imagenet-tf")},
               500,
               10,
-              2.0,
-              98});
+              2.0});
   check_case({"squeezenet",
               model("squeezenet1.1_imagenet"),
               {photos, steps("imagenet")},

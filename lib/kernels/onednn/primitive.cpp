@@ -98,22 +98,23 @@ Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_par
                                  const QuantParams* source, const QuantParams* weights) {
   Tensor result(DType::float32, {bias.size()});
   const std::vector<double> values = to_doubles(bias);
+  const auto scale_at = [](const QuantParams& params, size_t c) {
+    return static_cast<double>(params.scale[params.per_tensor() ? 0 : c]);
+  };
   for (size_t c = 0; c < values.size(); ++c) {
-    const size_t w = weights == nullptr || weights->per_tensor() ? 0 : c;
-    const double unit = source == nullptr ? 1
-                                          : static_cast<double>(source->scale[0]) *
-                                                static_cast<double>(weights->scale[w]);
     double real = values[c];
     if (bias_params != nullptr) {
       const size_t s = bias_params->per_tensor() ? 0 : c;
-      const auto scale = static_cast<double>(bias_params->scale[s]);
-      real -= bias_params->zero_point[s];
-      // A file's float32 scale is the product of the two but for its rounding: the codes are in
-      // the accumulator's units already, and whole numbers.
-      const bool same_unit = source != nullptr && std::abs(scale - unit) <= 1e-6 * unit;
-      real *= same_unit ? unit : scale;
+      real = (real - bias_params->zero_point[s]) * scale_at(*bias_params, c);
     }
-    result.data<float>()[c] = static_cast<float>(real / unit);
+    if (source != nullptr) {
+      // What was a code of this unit comes as a whole number, but for the rounding of the file's
+      // float32 scale and of a bias that was dequantized to float32.
+      const double units = real / (scale_at(*source, 0) * scale_at(*weights, c));
+      const double whole = std::nearbyint(units);
+      real = std::abs(units - whole) <= 0x1p-22 * std::abs(whole) ? whole : units;
+    }
+    result.data<float>()[c] = static_cast<float>(real);
   }
   return result;
 }
