@@ -51,7 +51,8 @@ struct Preprocessing {
   std::vector<double> std;   ///< none: 1; the same
 
   /// The name of a preset, a YAML mapping when the text begins with '{', or the path of a YAML
-  /// file. Errors (input): none of these, unknown keys, wrong values.
+  /// file. Errors: (usage) none of these, a wrong mapping in the text; (input) a file that is not
+  /// there or has unknown keys or wrong values.
   static Preprocessing parse(std::string_view text);
 
   /// All keys of the YAML form, spelled out:

@@ -169,6 +169,24 @@ Preprocessing Preprocessing::from_json(const Json& json) {
   return steps;
 }
 
+namespace {
+
+/// What is wrong in a mapping on the command line is wrong usage, not a wrong file.
+Preprocessing parse_inline(std::string_view text) {
+  try {
+    return Preprocessing::from_json(parse_yaml(std::string(text)));
+  } catch (const Error& error) {
+    throw usage_error(error.message(), error.advice());
+  }
+}
+
+bool looks_like_path(std::string_view text) {
+  return text.find('/') != std::string_view::npos || text.ends_with(".yaml") ||
+         text.ends_with(".yml") || text.ends_with(".json");
+}
+
+}  // namespace
+
 Preprocessing Preprocessing::parse(std::string_view text) {
   std::vector<std::string> names;
   for (const Preset& preset : presets()) {
@@ -176,15 +194,18 @@ Preprocessing Preprocessing::parse(std::string_view text) {
     names.push_back(preset.name);
   }
   const size_t first = text.find_first_not_of(" \t\n");
-  if (first != std::string_view::npos && text[first] == '{')
-    return from_json(parse_yaml(std::string(text)));
+  if (first != std::string_view::npos && text[first] == '{') return parse_inline(text);
   std::error_code ignored;
   if (std::filesystem::exists(text, ignored)) {
     return within_frame([&] { return std::string(text); },
                         [&] { return from_json(parse_yaml(read_file(text, kMaxFile))); });
   }
+  if (looks_like_path(text)) {
+    throw input_error("preprocessing: there is no file " + std::string(text),
+                      "Expected YAML; or name a preset: " + join(names, ", ") + '.');
+  }
   const std::string advice = did_you_mean(text, names);
-  throw input_error(fmt::format("preprocessing: \"{}\" is neither a preset ({}) nor a file", text,
+  throw usage_error(fmt::format("preprocessing: \"{}\" is neither a preset ({}) nor a file", text,
                                 join(names, ", ")),
                     advice.empty() ? "A mapping can stand there too: '{scale: 1/255}'." : advice);
 }

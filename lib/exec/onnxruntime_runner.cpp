@@ -273,6 +273,8 @@ std::optional<fs::path> find_onnxruntime(const fs::path& named, const fs::path& 
   return std::nullopt;
 }
 
+std::string onnxruntime_version(const fs::path& library) { return open_library(library).version; }
+
 std::unique_ptr<Runner> open_onnxruntime(const OnnxRuntimeOptions& options) {
   const auto path = options.library.empty() ? find_onnxruntime() : options.library;
   if (!path) throw input_error("ONNX Runtime is not installed", kAdvice);

@@ -28,6 +28,10 @@ struct OnnxRuntimeOptions {
 std::optional<std::filesystem::path> find_onnxruntime(const std::filesystem::path& named = {},
                                                       const std::filesystem::path& root = {});
 
+/// The version of the ONNX Runtime in this file, such as "1.30.0". Errors (input): it cannot be
+/// loaded, is none, or is too new or too old.
+std::string onnxruntime_version(const std::filesystem::path& library);
+
 /// Loads the model in ONNX Runtime, on the CPU. Inputs are read where they lie, outputs are
 /// copied. Errors (input): the library cannot be loaded, is none, or is too new or too old; the
 /// model is broken or uses what this ONNX Runtime does not support, with its own message.

@@ -72,7 +72,7 @@ TEST_CASE("errors: data and preprocessing") {
                 {"absent.npz"});
   check_refused(calibrate, 2, {"--data"});
   check_refused(
-      words(calibrate, std::vector<std::string>{"--data", data, "--preprocess", "cifar11"}), 1,
+      words(calibrate, std::vector<std::string>{"--data", data, "--preprocess", "cifar11"}), 2,
       {"--preprocess", "cifar11", "cifar10"});
   check_refused(
       words(calibrate, std::vector<std::string>{"--data", data, "--preprocess", "imagenet"}), 1,
@@ -80,6 +80,9 @@ TEST_CASE("errors: data and preprocessing") {
   check_refused(words(calibrate,
                       std::vector<std::string>{"--data", data, "--preprocess", folder / "no.yaml"}),
                 1, {"--preprocess", "no.yaml"});
+  check_refused(
+      words(calibrate, std::vector<std::string>{"--data", data, "--preprocess", "{scael: 2}"}), 2,
+      {"--preprocess", "scael", "\"scale\""});
   check_refused(words(calibrate, train_data(), std::vector<std::string>{"--samples", "6001"}), 2,
                 {"--samples 6001", "6000"});
   check_refused(words(calibrate, train_data(), std::vector<std::string>{"--samples", "0"}), 2,

@@ -7,7 +7,8 @@ using namespace qtool;
 using namespace qtool::test;
 
 namespace {
-const std::vector<std::string> kCommands{"inspect", "calibrate", "ptq", "eval", "bench", "report"};
+const std::vector<std::string> kCommands{"inspect", "calibrate", "ptq",   "eval",
+                                         "bench",   "report",    "doctor"};
 }
 
 TEST_CASE("help, on stdout: every command with an example, in 100 columns") {
@@ -35,7 +36,9 @@ TEST_CASE("--version names what computes") {
   const Outcome outcome = run({"--version"});
   CHECK(outcome.code == 0);
   CHECK(outcome.out.starts_with("qtool "));
-  CHECK(has(outcome.out, "oneDNN "));
+  CHECK(has(outcome.out, "\noneDNN "));
+  CHECK(has(outcome.out, "\nonnx 1."));
+  CHECK(has(outcome.out, "\nprotobuf "));
 }
 
 TEST_CASE("results on stdout, all else on stderr") {

@@ -20,7 +20,9 @@ std::string message(const std::string& text) {
   try {
     Preprocessing::parse(text);
   } catch (const Error& error) {
-    CHECK(error.kind() == Error::Kind::input);
+    // The command line is wrong where the text itself is, a file where it names one.
+    const bool file = text.find('/') != std::string::npos && !text.starts_with('{');
+    CHECK(error.kind() == (file ? Error::Kind::input : Error::Kind::usage));
     return std::string(error.what()) + " | " + error.advice();
   }
   return "no error";

@@ -34,14 +34,15 @@ struct Command {
 
 std::span<const Command> commands();
 
+/// Errors (usage): the first word of the command line is no command, with the nearest ones.
+void check_command_name(int argc, const char* const* argv);
+
 std::function<int()> declare_bench(CLI::App& app, const Globals& globals);
 std::function<int()> declare_calibrate(CLI::App& app, const Globals& globals);
+std::function<int()> declare_doctor(CLI::App& app, const Globals& globals);
 std::function<int()> declare_eval(CLI::App& app, const Globals& globals);
 std::function<int()> declare_inspect(CLI::App& app, const Globals& globals);
 std::function<int()> declare_ptq(CLI::App& app, const Globals& globals);
 std::function<int()> declare_report(CLI::App& app, const Globals& globals);
-
-/// "qtool 0.1.0 (commit), oneDNN 2.6.3 (avx512_core_vnni), ...": one line a fact.
-std::string version_text();
 
 }  // namespace qtool

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -11,23 +10,11 @@
 #include "help.h"
 #include "support/error.h"
 #include "support/parallel.h"
-#include "support/text.h"
+#include "version.h"
 
 namespace qtool {
 
 namespace {
-
-constexpr std::array kCommands{
-    Command{"inspect", "what is in a model, what can be quantized, what not and why",
-            declare_inspect},
-    Command{"calibrate", "run data through a model and record the ranges of its tensors",
-            declare_calibrate},
-    Command{"ptq", "quantize a model after training", declare_ptq},
-    Command{"eval", "accuracy of a model on labelled data", declare_eval},
-    Command{"bench", "latency and memory of a model", declare_bench},
-    Command{"report", "size, latency and accuracy of models side by side; gates for CI",
-            declare_report},
-};
 
 /// libgomp reads its waiting policy before main. Its own default, spinning for long, costs a
 /// hundredfold where other processes compete for the cores, and sleeping at once costs on an idle
@@ -38,20 +25,8 @@ void choose_waiting_policy(char** argv) {
   execv("/proc/self/exe", argv);  // on failure the default policy is merely slower
 }
 
-void list_commands_on_a_wrong_one(int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
-  std::vector<std::string> names;
-  for (const Command& command : kCommands) {
-    if (argv[1] == std::string_view(command.name)) return;
-    names.emplace_back(command.name);
-  }
-  std::string advice = did_you_mean(argv[1], names);
-  if (advice.empty()) advice = "The commands are " + join(names, ", ") + '.';
-  throw usage_error("no command \"" + std::string(argv[1]) + '"', advice);
-}
-
 int run(int argc, char** argv) {
-  list_commands_on_a_wrong_one(argc, argv);
+  check_command_name(argc, argv);
   CLI::App app("Quantizes trained ONNX models and proves the result.", "qtool");
   style_help(app);
   app.set_version_flag("--version", version_text());
@@ -62,8 +37,8 @@ int run(int argc, char** argv) {
   Globals globals;
   std::function<int()> action;
   std::vector<std::function<int()>> actions;
-  actions.reserve(kCommands.size());
-  for (const Command& command : kCommands) {
+  actions.reserve(commands().size());
+  for (const Command& command : commands()) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
     actions.push_back(command.declare(*sub, globals));
     sub->group("Commands");
@@ -87,13 +62,6 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-
-std::span<const Command> commands() { return kCommands; }
-
-LogLevel Globals::log_level() const {
-  if (quiet) return LogLevel::quiet;
-  return verbosity == 0 ? LogLevel::warn : verbosity == 1 ? LogLevel::info : LogLevel::debug;
-}
 
 }  // namespace qtool
 

@@ -34,7 +34,4 @@ std::optional<uint64_t> peak_rss_bytes();
 std::optional<uint64_t> peak_rss_alone(const std::filesystem::path& model, size_t batch,
                                        int threads);
 
-/// "AMD EPYC ...", from the system.
-std::string cpu_name();
-
 }  // namespace qtool

@@ -4,12 +4,14 @@
 #include "evaluate.h"
 #include "exec/session.h"
 #include "kernels/onednn/primitives.h"
+#include "machine.h"
 #include "measure.h"
 #include "report/gates.h"
 #include "report/model_facts.h"
 #include "report/table.h"
 #include "support/file.h"
 #include "support/text.h"
+#include "version.h"
 
 namespace qtool {
 
@@ -145,6 +147,21 @@ std::vector<Gate> gates_of(const ReportFlags& flags) {
   return gates;
 }
 
+/// Of what computed the numbers of this report.
+std::map<std::string, std::string> versions(const std::vector<Subject>& subjects,
+                                            const ReportFlags& flags) {
+  std::map<std::string, std::string> result{{"qtool", program_version()}};
+  if (flags.runner.runner == "onnxruntime") {
+    // "ONNX Runtime 1.30.0, all optimizations, 2 threads"
+    const std::string text = subjects[0].runner->description();
+    const std::string name = "ONNX Runtime";
+    result[name] = text.substr(std::min(name.size() + 1, text.size()));
+  } else {
+    result["oneDNN"] = onednn::version() + " " + onednn::instruction_set();
+  }
+  return result;
+}
+
 int report(const ReportFlags& flags, const Globals& globals) {
   const std::vector<Gate> gates = gates_of(flags);  // before any work: a typing error costs nothing
   Log log(globals.log_level());
@@ -175,8 +192,7 @@ int report(const ReportFlags& flags, const Globals& globals) {
   if (!flags.no_bench) measure_speed(subjects, flags, record);
   fill_deltas(record);
   record.gates = evaluate(gates, record);
-  record.provenance.versions = {{"qtool", version_text().substr(6, version_text().find('\n') - 6)},
-                                {"oneDNN", onednn::version() + " " + onednn::instruction_set()}};
+  record.provenance.versions = versions(subjects, flags);
   record.provenance.cpu = cpu_name();
   record.provenance.options = {{"preprocess", flags.data.preprocess},
                                {"runner", flags.runner.runner}};
