@@ -44,12 +44,10 @@ Lowering lower_compare(const LowerContext& context) {
   if (context.quantized() || !context.post_ops.empty()) {
     return Lowering::refuse("it runs alone, in float");
   }
-  if (context.inputs[0].dtype != DType::float32) {
-    return Lowering::refuse("elements of type " + std::string(name(context.inputs[0].dtype)));
-  }
   const BroadcastPlan plan = broadcast_plan(context);
-  return lowering(make_compare(op, plan.extents, plan.strides[0], plan.strides[1]), plan.inputs,
-                  {plan.output});
+  return lowering(
+      make_compare(op, context.inputs[0].dtype, plan.extents, plan.strides[0], plan.strides[1]),
+      plan.inputs, {plan.output});
 }
 
 template <CompareOp op>

@@ -75,8 +75,8 @@ TEST_CASE("Comparisons and selections of broadcast operands") {
     const auto op = static_cast<CompareOp>(rng.below(5));
     const auto count = static_cast<size_t>(element_count(extents));
     const auto flags = std::make_unique<bool[]>(count + 1);
-    test::run(*make_compare(op, extents, a.strides, b.strides).kernel, {x.data(), z.data()},
-              {flags.get()});
+    test::run(*make_compare(op, DType::float32, extents, a.strides, b.strides).kernel,
+              {x.data(), z.data()}, {flags.get()});
     const auto condition = std::make_unique<bool[]>(static_cast<size_t>(c.elements));
     for (int64_t i = 0; i < c.elements; ++i) condition[static_cast<size_t>(i)] = rng.below(2) == 0;
     std::vector<float> chosen(count);

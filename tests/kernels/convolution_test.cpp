@@ -53,6 +53,16 @@ Geometry random_geometry(Rng& rng) {
     const int64_t begin = rng.below(widest);
     const int64_t end = same_pads ? begin : rng.below(widest);
     const int64_t extent = span + rng.below(rank == 3 ? 4 : 9);
+    if (rank > 1 && rng.below(8) == 0) {  // as exporters write convolutions over time
+      g.source.push_back(1);
+      g.weights.push_back(1);
+      g.destination.push_back(1);
+      g.strides.push_back(stride);
+      g.dilations.push_back(dilation);
+      g.pads.push_back(0);
+      ends.push_back(0);
+      continue;
+    }
     g.source.push_back(extent);
     g.weights.push_back(kernel);
     g.destination.push_back((extent + begin + end - span) / stride + 1);

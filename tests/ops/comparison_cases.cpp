@@ -61,6 +61,8 @@ std::vector<OpCase> predicate_cases() {
     all.push_back(binary(op, "near 2^63", s64({3}, {INT64_MAX - 1, INT64_MAX, INT64_MAX}),
                          s64({3}, {INT64_MAX, INT64_MAX, INT64_MAX - 1}),
                          {flags({3}, {less, equal, greater})}));
+    all.push_back(binary(op, "one-hot", s32({1, 2, 1}, {INT32_MIN, 7}), s32({3}, {6, 7, 8}),
+                         {flags({1, 2, 3}, {less, less, less, greater, equal, less})}));
     all.push_back(binary(op, "bytes", u8({3}, {1, 128, 255}), u8({3}, {2, 128, 0}),
                          {flags({3}, {less, equal, greater})}));
     all.push_back(binary(op, "both grow", f32({2, 1}, {1, 2}), f32({1, 2}, {1, 2}),

@@ -75,22 +75,27 @@ QTOOL_SIMD void binary_row(BinaryOp op, const Row<float, float>& row) {
   }
 }
 
-QTOOL_SIMD void compare_row(CompareOp op, const Row<float, bool>& row) {
+template <class T>
+[[gnu::always_inline]] inline void compare_any(CompareOp op, const Row<T, bool>& row) {
   switch (op) {
-    case CompareOp::equal: return each(row, [](float p, float q) { return p == q; });
-    case CompareOp::greater: return each(row, [](float p, float q) { return p > q; });
-    case CompareOp::greater_or_equal: return each(row, [](float p, float q) { return p >= q; });
-    case CompareOp::less: return each(row, [](float p, float q) { return p < q; });
-    case CompareOp::less_or_equal: return each(row, [](float p, float q) { return p <= q; });
+    case CompareOp::equal: return each(row, [](T p, T q) { return p == q; });
+    case CompareOp::greater: return each(row, [](T p, T q) { return p > q; });
+    case CompareOp::greater_or_equal: return each(row, [](T p, T q) { return p >= q; });
+    case CompareOp::less: return each(row, [](T p, T q) { return p < q; });
+    case CompareOp::less_or_equal: return each(row, [](T p, T q) { return p <= q; });
   }
 }
 
-template <class R>
-Row<float, R> row_at(const KernelArgs& args, const BroadcastLoop<2>& loop,
-                     const std::array<int64_t, 2>& offsets, int64_t out, int64_t count) {
-  return {static_cast<const float*>(args.inputs[0]) + offsets[0],
+QTOOL_SIMD void compare_row(CompareOp op, const Row<float, bool>& row) { compare_any(op, row); }
+QTOOL_SIMD void compare_row(CompareOp op, const Row<int32_t, bool>& row) { compare_any(op, row); }
+QTOOL_SIMD void compare_row(CompareOp op, const Row<int64_t, bool>& row) { compare_any(op, row); }
+
+template <class A, class R>
+Row<A, R> row_at(const KernelArgs& args, const BroadcastLoop<2>& loop,
+                 const std::array<int64_t, 2>& offsets, int64_t out, int64_t count) {
+  return {static_cast<const A*>(args.inputs[0]) + offsets[0],
           loop.inner()[0],
-          static_cast<const float*>(args.inputs[1]) + offsets[1],
+          static_cast<const A*>(args.inputs[1]) + offsets[1],
           loop.inner()[1],
           static_cast<R*>(args.outputs[0]) + out,
           count};
@@ -103,7 +108,7 @@ class BinaryKernel final : public Kernel {
 
   void run(const KernelArgs& args) override {
     loop_.for_rows([&](const std::array<int64_t, 2>& offsets, int64_t out, int64_t count) {
-      const auto row = row_at<float>(args, loop_, offsets, out, count);
+      const auto row = row_at<float, float>(args, loop_, offsets, out, count);
       binary_row(op_, row);
       for (const PostOp& op : post_ops_) apply(op, row.y, row.y, count);
     });
@@ -135,13 +140,14 @@ class FoldKernel final : public Kernel {
   std::vector<BinaryKernel> steps_;
 };
 
+template <class T>
 class CompareKernel final : public Kernel {
  public:
   CompareKernel(CompareOp op, BroadcastLoop<2> loop) : op_(op), loop_(std::move(loop)) {}
 
   void run(const KernelArgs& args) override {
     loop_.for_rows([&](const std::array<int64_t, 2>& offsets, int64_t out, int64_t count) {
-      compare_row(op_, row_at<bool>(args, loop_, offsets, out, count));
+      compare_row(op_, row_at<T, bool>(args, loop_, offsets, out, count));
     });
   }
   std::string description() const override { return "host comparison"; }
@@ -210,9 +216,15 @@ MadeKernel make_fold(BinaryOp op, const Shape& extents,
   return {std::make_unique<FoldKernel>(std::move(steps))};
 }
 
-MadeKernel make_compare(CompareOp op, const Shape& extents, const std::vector<int64_t>& a,
-                        const std::vector<int64_t>& b) {
-  return {std::make_unique<CompareKernel>(op, BroadcastLoop<2>(extents, {&a, &b}))};
+MadeKernel make_compare(CompareOp op, DType dtype, const Shape& extents,
+                        const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+  BroadcastLoop<2> loop(extents, {&a, &b});
+  switch (dtype) {
+    case DType::float32: return {std::make_unique<CompareKernel<float>>(op, std::move(loop))};
+    case DType::int32: return {std::make_unique<CompareKernel<int32_t>>(op, std::move(loop))};
+    case DType::int64: return {std::make_unique<CompareKernel<int64_t>>(op, std::move(loop))};
+    default: return MadeKernel::refused("elements of type " + std::string(name(dtype)));
+  }
 }
 
 MadeKernel make_select(size_t element_bytes, const Shape& extents,

@@ -40,9 +40,9 @@ MadeKernel make_fold(BinaryOp op, const Shape& extents,
                      std::span<const std::vector<int64_t>> operands,
                      std::span<const PostOp> post_ops);
 
-/// a op b for float32 operands as booleans; strides as above.
-MadeKernel make_compare(CompareOp op, const Shape& extents, const std::vector<int64_t>& a,
-                        const std::vector<int64_t>& b);
+/// a op b as booleans for operands of one type, float32, int32 or int64; strides as above.
+MadeKernel make_compare(CompareOp op, DType dtype, const Shape& extents,
+                        const std::vector<int64_t>& a, const std::vector<int64_t>& b);
 
 /// condition ? x : y, all three broadcast; x and y are moved as they are. Strides as above.
 MadeKernel make_select(size_t element_bytes, const Shape& extents,

@@ -46,7 +46,9 @@ bool sees_only_padding(const Shape& source, const Shape& weights, const Shape& d
   return false;
 }
 
-MadeKernel make_convolution(const ConvolutionSpec& spec) {
+namespace {
+
+MadeKernel make_dense_convolution(const ConvolutionSpec& spec) {
   if (any_empty({&spec.source.shape, &spec.weights->shape(), &spec.destination.shape})) {
     return MadeKernel::refused("an empty tensor");
   }
@@ -112,6 +114,45 @@ MadeKernel make_convolution(const ConvolutionSpec& spec) {
     }
     return KernelPtr(std::move(kernel));
   });
+}
+
+/// Whether nothing happens along spatial dimension d: one element everywhere.
+bool is_trivial(const ConvolutionSpec& spec, size_t d) {
+  return spec.source.shape[d + 2] == 1 && spec.weights->shape()[d + 2] == 1 &&
+         spec.destination.shape[d + 2] == 1 && spec.pads[d] == 0;
+}
+
+void drop_dimension(ConvolutionSpec& spec, size_t d) {
+  const auto at = static_cast<std::ptrdiff_t>(d);
+  const auto drop = [&](Shape& shape) { shape.erase(shape.begin() + at + 2); };
+  drop(spec.source.shape);
+  drop(spec.destination.shape);
+  for (PostOpSpec& post : spec.post_ops) {
+    if (post.operand) drop(post.operand->shape);
+  }
+  const auto rank = static_cast<std::ptrdiff_t>(spec.strides.size());
+  spec.pads.erase(spec.pads.begin() + rank + at);
+  spec.pads.erase(spec.pads.begin() + at);
+  spec.strides.erase(spec.strides.begin() + at);
+  spec.dilations.erase(spec.dilations.begin() + at);
+}
+
+}  // namespace
+
+MadeKernel make_convolution(const ConvolutionSpec& spec) {
+  // oneDNN blocks over the innermost dimension: a convolution over time that an exporter gave a
+  // width of 1 runs 5 times as fast in one dimension.
+  ConvolutionSpec dense = spec;
+  Shape kernel = spec.weights->shape();
+  for (size_t d = spec.strides.size(); d-- > 0 && dense.strides.size() > 1;) {
+    if (!is_trivial(spec, d)) continue;
+    drop_dimension(dense, d);
+    kernel.erase(kernel.begin() + static_cast<std::ptrdiff_t>(d) + 2);
+  }
+  if (dense.strides.size() == spec.strides.size()) return make_dense_convolution(spec);
+  const Tensor weights = spec.weights->clone().reshaped(kernel);
+  dense.weights = &weights;
+  return make_dense_convolution(dense);
 }
 
 }  // namespace qtool::onednn
