@@ -99,10 +99,24 @@ void append(Batch& batch, Sample sample, size_t place, const std::optional<int64
   batch.ids.push_back(std::move(sample.id));
 }
 
+/// The one sample is the batch.
+Batch whole_batch(const Dataset& dataset, std::span<const size_t> indices, size_t first) {
+  QTOOL_CHECK(indices.size() == 1, "batches are not stacked");
+  Sample sample = dataset.get(indices[0]);
+  Batch batch;
+  batch.first = first;
+  batch.size = 1;
+  batch.inputs = std::move(sample.inputs);
+  batch.expected = std::move(sample.expected);
+  batch.ids.push_back(std::move(sample.id));
+  return batch;
+}
+
 }  // namespace
 
 Batch make_batch(const Dataset& dataset, std::span<const size_t> indices, size_t first) {
   QTOOL_CHECK(!indices.empty(), "a batch has samples");
+  if (dataset.batched()) return whole_batch(dataset, indices, first);
   Batch batch;
   batch.first = first;
   batch.size = indices.size();

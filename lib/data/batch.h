@@ -30,6 +30,7 @@ class Subset : public Dataset {
   size_t size() const override { return chosen_.size(); }
   Sample get(size_t index) const override;
   bool labelled() const override { return all_->labelled(); }
+  bool batched() const override { return all_->batched(); }
   std::optional<int64_t> class_count() const override { return all_->class_count(); }
   Json provenance() const override;
 
@@ -38,9 +39,10 @@ class Subset : public Dataset {
   Order chosen_;
 };
 
-/// Samples stacked along a new first dimension.
+/// Samples stacked along a new first dimension; a single one as it is where it is a batch already.
 struct Batch {
   TensorMap inputs;             ///< [size, ...] each
+  TensorMap expected;           ///< likewise, where the source has it
   std::vector<int64_t> labels;  ///< empty where the samples have none
   std::vector<std::string> ids;
   size_t first = 0;  ///< place of its first sample in the order
@@ -56,7 +58,7 @@ Batch make_batch(const Dataset& dataset, std::span<const size_t> indices, size_t
 class Loader {
  public:
   struct Options {
-    size_t batch_size = 32;
+    size_t batch_size = 32;  ///< 1 for a data set whose samples are batches
     int workers = 1;         ///< 0: next() makes each batch itself
     size_t ahead = 2;        ///< batches that may wait
     bool drop_last = false;  ///< leave out a last batch that is not full

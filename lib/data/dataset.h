@@ -18,6 +18,7 @@ struct Sample {
   std::string id;    ///< names it in messages: "test_batch.bin:17", "images/a.jpg"
   TensorMap inputs;  ///< by name; a source with a single anonymous input uses the name ""
   std::optional<int64_t> label;
+  TensorMap expected = {};  ///< what a model should answer, by output; where the source has it
 };
 
 /// Examples by index. get() is pure and thread-safe: the same index gives the same bits, in any
@@ -30,6 +31,10 @@ class Dataset {
 
   /// Whether every sample has a label.
   virtual bool labelled() const = 0;
+
+  /// Whether a sample is what one run takes, its batch dimension included: such samples are never
+  /// stacked.
+  virtual bool batched() const { return false; }
 
   /// One more than the largest label, if labels are known without reading all samples.
   virtual std::optional<int64_t> class_count() const { return std::nullopt; }

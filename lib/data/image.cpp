@@ -33,7 +33,8 @@ Image make_image(int64_t height, int64_t width) {
 Image decode_image(std::span<const std::byte> bytes) {
   if (begins_with(bytes, "\xFF\xD8\xFF")) return decode_jpeg(bytes);
   if (begins_with(bytes, "\x89PNG\r\n\x1A\n")) return decode_png(bytes);
-  throw input_error(bytes.empty() ? "the file is empty" : "neither a JPEG nor a PNG image",
+  if (begins_with(bytes, "BM")) return decode_bmp(bytes);
+  throw input_error(bytes.empty() ? "the file is empty" : "neither a JPEG, PNG nor BMP image",
                     "Convert it to one of these, or take it out of the data set.");
 }
 
@@ -50,7 +51,8 @@ std::string lower_extension(const std::filesystem::path& path) {
 }
 
 bool has_image_extension(const std::filesystem::path& path) {
-  static constexpr std::array<std::string_view, 5> kKnown{".jpg", ".jpeg", ".jpe", ".jfif", ".png"};
+  static constexpr std::array<std::string_view, 6> kKnown{".jpg",  ".jpeg", ".jpe",
+                                                          ".jfif", ".png",  ".bmp"};
   return std::find(kKnown.begin(), kKnown.end(), lower_extension(path)) != kKnown.end();
 }
 

@@ -21,11 +21,11 @@ struct Image {
 inline constexpr int64_t kMaxPixels = 100'000'000;
 inline constexpr int kMaxImageSide = 65535;
 
-/// Decodes a JPEG or PNG to the pixels that Pillow's convert("RGB") gives: JPEG with the accurate
-/// integer transform and smooth chroma; gray, palette, CMYK (as Adobe stores it, inverted) become
-/// RGB; alpha is dropped; of 16 bits the upper 8 stay. EXIF orientation and colour profiles are not
-/// applied. Errors (input): neither format, truncated, corrupt, too large; the message has no file
-/// name.
+/// Decodes a JPEG, PNG or (uncompressed) BMP to the pixels that Pillow's convert("RGB") gives: JPEG
+/// with the accurate integer transform and smooth chroma; gray, palette, CMYK (as Adobe stores it,
+/// inverted) become RGB; alpha is dropped; of 16 bits the upper 8 stay. EXIF orientation and colour
+/// profiles are not applied. Errors (input): no such format, truncated, corrupt, too large; the
+/// message has no file name.
 Image decode_image(std::span<const std::byte> bytes);
 
 /// The same for a file, which errors name.

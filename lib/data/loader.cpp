@@ -22,6 +22,7 @@ class Interruptible : public Dataset {
       : dataset_(dataset), stop_(stop) {}
   size_t size() const override { return dataset_.size(); }
   bool labelled() const override { return dataset_.labelled(); }
+  bool batched() const override { return dataset_.batched(); }
   Json provenance() const override { return dataset_.provenance(); }
   Sample get(size_t index) const override {
     if (stop_) throw Stopped{};
@@ -42,10 +43,11 @@ class Loader::Queue {
   Queue(const Dataset& dataset, Order order, Options options)
       : dataset_(dataset, stop_), order_(std::move(order)), options_(options) {
     QTOOL_CHECK(options.batch_size > 0 && options.workers >= 0, "a loader's options");
-    const size_t full = order_.size() / options.batch_size;
-    const bool rest = order_.size() % options.batch_size != 0 && !options.drop_last;
+    if (dataset.batched()) options_.batch_size = 1;
+    const size_t full = order_.size() / options_.batch_size;
+    const bool rest = order_.size() % options_.batch_size != 0 && !options.drop_last;
     batches_ = full + (rest ? 1 : 0);
-    samples_ = rest ? order_.size() : full * options.batch_size;
+    samples_ = rest ? order_.size() : full * options_.batch_size;
     threads_ = std::min(static_cast<size_t>(options.workers), batches_);
     window_ = threads_ + std::max<size_t>(options.ahead, 1) - 1;
     try {
@@ -128,7 +130,7 @@ class Loader::Queue {
   std::atomic<bool> stop_ = false;
   const Interruptible dataset_;
   const Order order_;
-  const Options options_;
+  Options options_;
   size_t batches_ = 0;
   size_t samples_ = 0;
   size_t threads_ = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/open.h"
 
+#include "data/image.h"
+#include "data/sources/idx.h"
 #include "data/sources/sources.h"
 
 namespace qtool {
@@ -9,17 +11,27 @@ namespace fs = std::filesystem;
 
 namespace {
 
+const DataSpec& without_shape(const DataSpec& spec) {
+  if (!spec.shape.empty()) {
+    throw usage_error("--shape: " + spec.path.string() + " says its shapes itself",
+                      "It is for raw data and for the columns of a CSV.");
+  }
+  return spec;
+}
+
 std::unique_ptr<Dataset> open_file(const DataSpec& spec) {
   if (!spec.split.empty()) {
     throw usage_error(spec.path.string() + " is one file and has no split \"" + spec.split + '"');
   }
-  const fs::path extension = spec.path.extension();
-  if (extension == ".npz" || extension == ".npy") return open_arrays(spec);
+  const std::string extension = lower_extension(spec.path);
+  if (extension == ".npz" || extension == ".npy") return open_arrays(without_shape(spec));
+  if (extension == ".csv") return open_table(spec);
+  if (!spec.shape.empty()) return open_raw(spec);
+  if (IdxFile::looks_like(spec.path)) return open_idx(spec);
   if (extension == ".bin") return open_cifar({spec.path}, spec);
-  if (extension == ".csv") return open_labelled_images(spec.path, spec);
   throw input_error(spec.path.string() + " is no data set that qtool reads",
-                    "These are .npz, .npy, CIFAR's .bin, a table .csv of images and labels, and "
-                    "folders of images.");
+                    "These are .npz, .npy, .csv, IDX, CIFAR's .bin, folders of images or of ONNX's "
+                    "test data; raw data needs --shape.");
 }
 
 std::unique_ptr<Dataset> open_folder(const DataSpec& spec) {
@@ -29,14 +41,21 @@ std::unique_ptr<Dataset> open_folder(const DataSpec& spec) {
     inner.split.clear();
     return open_folder(inner);
   }
+  if (!spec.shape.empty()) return open_raw(spec);
   if (fs::is_empty(spec.path)) throw input_error("the folder " + spec.path.string() + " is empty");
   const std::vector<fs::path> cifar = find_cifar(spec.path, spec.split);
   if (!cifar.empty()) return open_cifar(cifar, spec);
+  if (const auto idx = find_idx(spec.path, spec.split)) {
+    DataSpec inner = spec;
+    inner.path = *idx;
+    return open_idx(inner);
+  }
   if (!spec.split.empty()) {
     throw usage_error(spec.path.string() + " has no split \"" + spec.split + '"',
                       "A split is a folder of that name.");
   }
-  if (fs::exists(spec.path / "labels.csv"))
+  if (auto sets = open_test_sets(spec)) return sets;
+  if (spec.labels.empty() && fs::exists(spec.path / "labels.csv"))
     return open_labelled_images(spec.path / "labels.csv", spec);
   return open_image_folder(spec);
 }

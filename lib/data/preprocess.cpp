@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/codecs.h"
 #include "data/resize.h"
 #include "support/text.h"
 
@@ -60,6 +61,22 @@ Tensor preprocess(const Image& original, const Preprocessing& steps) {
     const size_t step = planes ? 1 : 3;
     for (size_t i = 0; i < pixels; ++i) to[i * step] = values[channel][from[i * 3]];
   }
+  return tensor;
+}
+
+Tensor preprocess_gray(const Tensor& plane, const Preprocessing& steps) {
+  check_channels(steps.mean, "mean", 1);
+  check_channels(steps.std, "std", 1);
+  QTOOL_CHECK(plane.rank() == 2, "a plane is [H,W]");
+  Image image = make_image(plane.shape()[0], plane.shape()[1]);
+  const auto pixels = plane.data<uint8_t>();
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = pixels[i / 3];
+  const Image made = steps.resize || steps.crop ? shaped(image, steps) : std::move(image);
+  const bool planes = steps.layout == ImageLayout::nchw;
+  Tensor tensor(DType::float32,
+                planes ? Shape{1, made.height, made.width} : Shape{made.height, made.width, 1});
+  const auto to = tensor.data<float>();
+  for (size_t i = 0; i < to.size(); ++i) to[i] = steps.value(made.pixels[3 * i], 0);
   return tensor;
 }
 

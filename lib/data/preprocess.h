@@ -87,6 +87,10 @@ std::span<const Preset> presets();
 /// neither 1 nor 3 numbers.
 Tensor preprocess(const Image& image, const Preprocessing& steps);
 
+/// The same of one plane of 8-bit pixels, [H,W]: [1,H,W] or [H,W,1]. A mean and std have one
+/// number.
+Tensor preprocess_gray(const Tensor& plane, const Preprocessing& steps);
+
 /// The same values for an array that already is as `steps` says: floats of [N,C,H,W] (or
 /// [N,H,W,C]). Errors (input): a mean or std that is not one number a channel.
 void normalize(Tensor& images, const Preprocessing& steps);

@@ -119,7 +119,7 @@ Graph load_model(const fs::path& path, const LoadOptions& options) {
       });
 }
 
-Tensor parse_tensor(std::span<const std::byte> bytes) {
+NamedTensor parse_named_tensor(std::span<const std::byte> bytes) {
   onnx::TensorProto proto;
   pb::io::ArrayInputStream stream(bytes.data(),
                                   static_cast<int>(std::min<size_t>(bytes.size(), kMaxBytes)));
@@ -127,8 +127,11 @@ Tensor parse_tensor(std::span<const std::byte> bytes) {
     throw input_error("this is not a tensor in ONNX's format (TensorProto), or it is damaged");
   }
   ExternalReader none({});
-  return take_elements(proto, none);
+  std::string name = proto.name();
+  return {std::move(name), take_elements(proto, none)};
 }
+
+Tensor parse_tensor(std::span<const std::byte> bytes) { return parse_named_tensor(bytes).tensor; }
 
 std::string file_sha256(const fs::path& path) { return sha256(MappedFile(path).bytes()); }
 

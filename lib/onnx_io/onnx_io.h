@@ -52,6 +52,13 @@ std::string serialize_model(const Graph& graph);
 /// A TensorProto file, such as input_0.pb of ONNX's test data. Errors (input): damaged, external
 /// data, not a tensor.
 Tensor parse_tensor(std::span<const std::byte> bytes);
+
+/// The same with the name that the file gives it, perhaps none.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+NamedTensor parse_named_tensor(std::span<const std::byte> bytes);
 std::string serialize_tensor(const Tensor& tensor, const std::string& name = {});
 
 /// SHA-256 of the file's bytes in hexadecimal, for provenance; external data is not part of it.

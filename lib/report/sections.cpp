@@ -32,8 +32,10 @@ std::vector<std::string> conditions(const ReportRecord& report) {
   std::vector<std::string> notes;
   if (report.samples) {
     std::string text = "Accuracy and errors: " + counted(*report.samples, "sample");
-    if (report.data.is_object() && report.data.contains("path") &&
-        report.data["path"].is_string()) {
+    if (report.data.is_object() && report.data.value("kind", Json()) == "random") {
+      text += " of RANDOM NUMBERS, which say nothing about real use";
+    } else if (report.data.is_object() && report.data.contains("path") &&
+               report.data["path"].is_string()) {
       text += " of " + report.data["path"].get<std::string>();
     }
     notes.push_back(text + '.');

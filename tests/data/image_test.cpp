@@ -77,7 +77,7 @@ TEST_CASE("a flipped bit in a PNG is found by its checksums") {
 TEST_CASE("what is no image") {
   const test::TemporaryFolder folder;
   CHECK_THROWS_WITH(decode_image({}), Contains("empty"));
-  CHECK_THROWS_WITH(decode_image(bytes_of("GIF89a")), Contains("neither a JPEG nor a PNG"));
+  CHECK_THROWS_WITH(decode_image(bytes_of("GIF89a")), Contains("neither a JPEG, PNG nor BMP"));
   CHECK_THROWS_WITH(read_image(folder / "none.jpg"), Contains("none.jpg"));
   // A header that claims 65500 x 65500 pixels must not get memory for them.
   std::string huge = read_file(kGolden / "color_444.jpg");

@@ -151,7 +151,7 @@ TEST_CASE("a plain folder of images has no labels") {
   CHECK(images->get(0).id == "a.jpeg");
   write_file(folder / "c.WebP", "RIFF");
   CHECK_THAT(message({.path = folder.path()}),
-             Contains("c.WebP") && Contains("JPEG and PNG files only"));
+             Contains("c.WebP") && Contains("JPEG, PNG and BMP files only"));
 
   const test::TemporaryFolder outer;
   put_image(outer / "images/a.png");

@@ -80,8 +80,8 @@ CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& da
         model.path.string() + ": target " + target.name + " quantizes nothing of this model",
         "qtool inspect shows what it consists of.");
   }
-  const auto data = data_options.open();
   const std::vector<RunnerValue> inputs = declared_inputs(graph);
+  const auto data = data_options.open(inputs, &log);
   const size_t batch = batch_size(inputs, data_options.batch, kBatch);
   Loader loader(*data.dataset, data.order, {.batch_size = batch});
   Progress progress("calibrate", "samples", data.order.size(), globals.progress());

@@ -2,7 +2,9 @@
 #include "options.h"
 
 #include <algorithm>
+#include <charconv>
 
+#include "data/random.h"
 #include "exec/onnxruntime_runner.h"
 #include "exec/session_runner.h"
 #include "onnx_io/onnx_io.h"
@@ -40,20 +42,74 @@ void DataOptions::declare(CLI::App& app, bool required, const char* what) {
   for (const Preset& preset : presets()) help += "\n  " + preset.name + ": " + preset.summary;
   app.add_option("--preprocess", preprocess, help)->default_str("none");
   app.add_option("--labels", labels,
-                 "the array of an .npz that holds the labels; CIFAR-100: fine or coarse")
+                 "a file with one label a sample; or the array of an .npz, the column of a .csv; "
+                 "CIFAR-100: fine or coarse")
       ->type_name("NAME");
+  app.add_option("--shape", shape, "of one sample of raw data, such as 3,224,224")
+      ->type_name("LIST");
+  app.add_option("--dtype", dtype, "of raw data: float (default), uint8, int8, int64, ...")
+      ->type_name("TYPE");
   app.add_option("--split", split, "which part of a folder with several: train, test, ...")
       ->type_name("NAME");
   app.add_option("--samples", samples, "use only the first N samples");
   app.add_option("--batch", batch, "samples computed at once; changes no result");
 }
 
-DataOptions::Opened DataOptions::open() const {
+namespace {
+
+/// "3,224,224".
+Shape parse_shape(const std::string& text) {
+  Shape shape;
+  for (const std::string& part : qtool::split(text, ',')) {
+    int64_t extent = 0;
+    const char* end = part.data() + part.size();
+    const auto parsed = std::from_chars(part.data(), end, extent);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || extent < 1) {
+      throw usage_error("--shape " + text + " is no list of extents",
+                        "Write them with commas, such as 3,224,224, without the batch.");
+    }
+    shape.push_back(extent);
+  }
+  element_count(shape);
+  return shape;
+}
+
+/// One sample's part of each input; open extents are 1.
+std::unique_ptr<Dataset> open_random_for(size_t count, std::span<const RunnerValue> inputs) {
+  if (inputs.empty()) throw usage_error("--data random:N is not for this command");
+  std::vector<RandomInput> wanted;
+  for (const RunnerValue& input : inputs) {
+    Shape shape;
+    for (size_t i = 1; i < input.dims.size(); ++i)
+      shape.push_back(std::max<int64_t>(input.dims[i], 1));
+    wanted.push_back({input.name, input.dtype, shape});
+  }
+  return open_random(count, std::move(wanted));
+}
+
+}  // namespace
+
+bool is_random(const Json& provenance) {
+  if (provenance.is_array()) return std::ranges::any_of(provenance, is_random);
+  return provenance.is_object() && provenance.value("kind", "") == "random";
+}
+
+DataOptions::Opened DataOptions::open(std::span<const RunnerValue> inputs, Log* log) const {
   if (samples == size_t{0}) throw usage_error("--samples 0 leaves nothing to work on");
   Opened opened;
   opened.preprocessing =
       within_frame([] { return "--preprocess"; }, [&] { return Preprocessing::parse(preprocess); });
-  opened.dataset = open_dataset({data, opened.preprocessing, labels, split});
+  if (const auto count = parse_random(data)) {
+    opened.dataset = open_random_for(*count, inputs);
+    if (log != nullptr) log->warn(kRandomWarning);
+  } else {
+    opened.dataset = open_dataset({.path = data,
+                                   .preprocessing = opened.preprocessing,
+                                   .labels = labels,
+                                   .split = split,
+                                   .shape = shape.empty() ? Shape{} : parse_shape(shape),
+                                   .dtype = dtype});
+  }
   if (samples && *samples > opened.dataset->size()) {
     throw usage_error(
         fmt::format("--samples {}: {} has only {}", *samples, data, opened.dataset->size()));
@@ -140,6 +196,11 @@ TensorMap feeds(Batch& batch, std::span<const RunnerValue> inputs) {
     auto found = batch.inputs.find(input.name);
     if (found == batch.inputs.end() && inputs.size() == 1 && batch.inputs.size() == 1) {
       found = batch.inputs.begin();
+    }
+    if (found == batch.inputs.end()) {
+      // ONNX's test data, whose files go by position, may leave the names out.
+      const auto place = static_cast<size_t>(&input - inputs.data());
+      found = batch.inputs.find("input_" + std::to_string(place));
     }
     if (found == batch.inputs.end()) {
       std::vector<std::string> has;

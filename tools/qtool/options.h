@@ -35,6 +35,8 @@ struct DataOptions {
   std::string preprocess = "none";
   std::string labels;
   std::string split;
+  std::string shape;
+  std::string dtype;
   std::optional<size_t> samples;
   std::optional<size_t> batch;
 
@@ -47,8 +49,15 @@ struct DataOptions {
     Preprocessing preprocessing;
     Json provenance;
   };
-  Opened open() const;
+
+  /// `inputs` are the model's, for random data; the log is told where the data are random.
+  Opened open(std::span<const RunnerValue> inputs = {}, Log* log = nullptr) const;
 };
+
+/// Whether a data set's provenance says random numbers.
+bool is_random(const Json& provenance);
+inline constexpr const char* kRandomWarning =
+    "RANDOM NUMBERS as data: ranges and errors say nothing about real use";
 
 struct RunnerOptions {
   std::string runner = "onednn";

@@ -72,10 +72,13 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   const Target target = load_target(flags.plan.target);
   Graph graph = quantizable_graph(model, target, log);
   QuantPlan plan;
+  bool random = false;
   if (!flags.from_plan.empty()) {
     plan = read_plan(flags.from_plan, graph);
   } else {
     const CalibrationTable table = table_for(model, flags, globals, log);
+    if (!flags.data.given() && is_random(table.data)) log.warn(kRandomWarning);
+    random = is_random(table.data);
     plan = within_frame([&] { return flags.model; },
                         [&] {
                           return plan_quantization(graph, builtin_ops(), table, target,
@@ -95,6 +98,7 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   if (!flags.dry_run) save_model(graph, flags.output);
   if (globals.json) {
     std::fputs(to_text(Json{{"schema", "qtool.ptq/1"},
+                            {"random_data", random},
                             {"target", plan.target},
                             {"output", flags.output},
                             {"bytes", bytes.size()},
@@ -107,6 +111,7 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
                stdout);
     return 0;
   }
+  if (random) fmt::print("{}\n", kRandomWarning);
   fmt::print("{}{}: {} -> {} ({:.2f} of the float file)\n", text,
              flags.dry_run ? "would write" : flags.output, human_bytes(model.file.bytes),
              human_bytes(bytes.size()),

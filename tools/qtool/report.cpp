@@ -54,8 +54,8 @@ ReportedModel describe(const Subject& subject) {
 
 /// Every batch goes through all models, so that no outputs have to be kept.
 void measure_outputs(std::vector<Subject>& subjects, const ReportFlags& flags,
-                     const Globals& globals, ReportRecord& record) {
-  const auto data = flags.data.open();
+                     const Globals& globals, ReportRecord& record, Log& log) {
+  const auto data = flags.data.open(subjects[0].runner->inputs(), &log);
   const size_t batch = batch_size(subjects[0].runner->inputs(), flags.data.batch, kBatch);
   const bool labelled = data.dataset->labelled();
   bool classes = true;
@@ -186,7 +186,7 @@ int report(const ReportFlags& flags, const Globals& globals) {
     record.candidates.back().kept_float = kept_float(subjects[i], log);
   }
   if (flags.data.given()) {
-    measure_outputs(subjects, flags, globals, record);
+    measure_outputs(subjects, flags, globals, record, log);
     add_fidelity(subjects, record);
   }
   if (!flags.no_bench) measure_speed(subjects, flags, record);

@@ -121,6 +121,10 @@ void check_counts(const TensorMap& arrays, const std::vector<int64_t>* labels) {
   if (first.shape()[0] == 0) throw input_error("it holds no samples");
 }
 
+size_t samples_of(const TensorMap& arrays) {
+  return static_cast<size_t>(arrays.begin()->second.shape()[0]);
+}
+
 void apply(TensorMap& arrays, const Preprocessing& steps) {
   if (steps.resize || steps.crop) {
     throw unsupported_error(
@@ -149,9 +153,11 @@ void apply(TensorMap& arrays, const Preprocessing& steps) {
 
 std::unique_ptr<Dataset> open_arrays(const DataSpec& spec) {
   const bool one = spec.path.extension() == ".npy";
-  if (one && !spec.labels.empty()) {
-    throw usage_error(spec.path.string() + " is a single array and has no labels",
-                      "Put both into an .npz file.");
+  const auto file = label_file(spec);
+  if (one && !spec.labels.empty() && !file) {
+    throw usage_error(
+        spec.path.string() + " is a single array and has no labels \"" + spec.labels + '"',
+        "Name a file with labels, or put both into an .npz file.");
   }
   TensorMap arrays;
   if (one) {
@@ -162,9 +168,10 @@ std::unique_ptr<Dataset> open_arrays(const DataSpec& spec) {
   return within_frame([&] { return spec.path.string(); },
                       [&] {
                         const size_t count = arrays.size();
-                        std::vector<int64_t> labels =
-                            one ? std::vector<int64_t>{} : take_labels(arrays, spec.labels);
+                        std::vector<int64_t> labels;
+                        if (!one && !file) labels = take_labels(arrays, spec.labels);
                         check_counts(arrays, arrays.size() < count ? &labels : nullptr);
+                        if (file) labels = read_label_list(*file, samples_of(arrays));
                         apply(arrays, spec.preprocessing);
                         return std::make_unique<Arrays>(one ? "npy" : "npz", spec.path,
                                                         std::move(arrays), std::move(labels));

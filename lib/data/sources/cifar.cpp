@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "data/sources/sources.h"
-#include "support/file.h"
+#include "support/file_reader.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -26,12 +26,12 @@ struct Format {
 
 struct Part {
   std::string name;
-  MappedFile file;
+  FileReader file;
   size_t first;  ///< index of its first sample
 };
 
 /// Both record sizes can divide a file's size; then its name decides.
-Format format_of(const fs::path& path, size_t bytes, const std::string& labels) {
+Format format_of(const fs::path& path, uint64_t bytes, const std::string& labels) {
   const Format ten{"cifar10", 1, 0, 10};
   const bool coarse = labels == "coarse";
   const Format hundred{"cifar100", 2, coarse ? size_t{0} : size_t{1}, coarse ? 20 : 100};
@@ -58,17 +58,17 @@ class Cifar : public Dataset {
  public:
   Cifar(const std::vector<fs::path>& files, const DataSpec& spec) : spec_(spec) {
     for (const fs::path& path : files) {
-      MappedFile file(path);
-      const Format format = format_of(path, file.bytes().size(), spec.labels);
+      FileReader file(path);
+      const Format format = format_of(path, file.bytes(), spec.labels);
       if (!parts_.empty() && format.kind != format_.kind) {
         throw input_error(path.string() + " holds " + format.kind + ", " + parts_.back().name +
                           " beside it " + format_.kind);
       }
       format_ = format;
       parts_.push_back({path.filename().string(), std::move(file), size_});
-      size_ += parts_.back().file.bytes().size() / format.record();
+      size_ += static_cast<size_t>(parts_.back().file.bytes() / format.record());
+      check(parts_.back());
     }
-    for (size_t i = 0; i < size_; ++i) check(i);
   }
 
   size_t size() const override { return size_; }
@@ -101,7 +101,7 @@ class Cifar : public Dataset {
  private:
   struct Record {
     const Part* part;
-    std::span<const std::byte> bytes;
+    std::vector<std::byte> bytes;
   };
 
   Record record(size_t index) const {
@@ -109,8 +109,9 @@ class Cifar : public Dataset {
     const auto after = std::upper_bound(parts_.begin(), parts_.end(), index,
                                         [](size_t i, const Part& part) { return i < part.first; });
     const Part& part = *std::prev(after);
-    return {&part,
-            part.file.bytes().subspan((index - part.first) * format_.record(), format_.record())};
+    Record record{&part, std::vector<std::byte>(format_.record())};
+    part.file.read(uint64_t{index - part.first} * format_.record(), record.bytes);
+    return record;
   }
 
   int64_t label(std::span<const std::byte> bytes) const {
@@ -121,12 +122,22 @@ class Cifar : public Dataset {
     return part.name + ':' + std::to_string(index - part.first);
   }
 
-  void check(size_t index) const {
-    const auto [part, bytes] = record(index);
-    if (label(bytes) < format_.classes) return;
-    throw input_error(fmt::format("{}: label {}, expected 0 to {}", id(*part, index), label(bytes),
-                                  format_.classes - 1),
-                      "Is it a file of CIFAR's binary version?");
+  /// All labels of a file, some records at a time.
+  void check(const Part& part) const {
+    constexpr size_t kAtOnce = 256;
+    std::vector<std::byte> bytes;
+    for (size_t index = part.first; index < size_; index += kAtOnce) {
+      const size_t count = std::min(kAtOnce, size_ - index);
+      bytes.resize(count * format_.record());
+      part.file.read(uint64_t{index - part.first} * format_.record(), bytes);
+      for (size_t i = 0; i < count; ++i) {
+        const int64_t found = label(std::span(bytes).subspan(i * format_.record()));
+        if (found < format_.classes) continue;
+        throw input_error(fmt::format("{}: label {}, expected 0 to {}", id(part, index + i), found,
+                                      format_.classes - 1),
+                          "Is it a file of CIFAR's binary version?");
+      }
+    }
   }
 
   DataSpec spec_;

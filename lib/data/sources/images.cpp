@@ -65,8 +65,8 @@ bool is_hidden(const fs::path& path) {
 }
 
 bool is_other_image(const fs::path& path) {
-  static constexpr std::array<std::string_view, 8> kOthers{".bmp",  ".gif",  ".webp", ".tif",
-                                                           ".tiff", ".heic", ".avif", ".ppm"};
+  static constexpr std::array<std::string_view, 7> kOthers{".gif",  ".webp", ".tif", ".tiff",
+                                                           ".heic", ".avif", ".ppm"};
   return std::find(kOthers.begin(), kOthers.end(), lower_extension(path)) != kOthers.end();
 }
 
@@ -87,7 +87,7 @@ Listing list(const fs::path& folder) {
       listing.images.push_back(name);
     } else if (is_other_image(entry.path())) {
       throw unsupported_error(
-          entry.path().string() + ": images are read from JPEG and PNG files only",
+          entry.path().string() + ": images are read from JPEG, PNG and BMP files only",
           "Convert it, or take it out of the data set.");
     }
   }
@@ -119,20 +119,45 @@ std::vector<Entry> entries_by_class(const fs::path& root, const std::vector<std:
   return entries;
 }
 
+/// Whether a file of labels has more than one column.
+bool lists_files(const fs::path& path) {
+  return path.extension() == ".csv" && read_file(path).find(',') != std::string::npos;
+}
+
+std::unique_ptr<Dataset> images_of_table(const fs::path& csv, const fs::path& folder,
+                                         const DataSpec& spec) {
+  std::vector<Entry> entries;
+  for (const LabelRow& row : read_labels(csv)) {
+    if (fs::is_regular_file(folder / row.file)) {
+      entries.push_back({row.file, row.label});
+    } else if (fs::is_regular_file(folder / "images" / row.file)) {
+      entries.push_back({"images/" + row.file, row.label});
+    } else {
+      throw input_error(fmt::format("{}:{}: there is no file {}", csv.string(), row.line, row.file),
+                        "It should lie in " + folder.string() + " or in its folder images.");
+    }
+  }
+  if (entries.empty()) throw input_error(csv.string() + " lists no images");
+  return std::make_unique<Images>("labelled images", folder, std::move(entries), spec,
+                                  read_file(csv));
+}
+
 }  // namespace
 
 std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec) {
   const fs::path& folder = spec.path;
-  if (!spec.labels.empty()) {
+  const auto labels = label_file(spec);
+  if (!spec.labels.empty() && !labels) {
     throw usage_error(
         "no labels \"" + spec.labels + "\": " + folder.string() + " is a folder of images",
-        "Its labels come from labels.csv or from the names of class folders.");
+        "Its labels come from a file, from labels.csv or from the names of class folders.");
   }
+  if (labels && lists_files(*labels)) return images_of_table(*labels, folder, spec);
   const Listing listing = list(folder);
   if (listing.images.empty() && listing.folders.empty()) {
     throw input_error(
         "no images in " + folder.string(),
-        "Expected JPEG or PNG files, folders of them, labels.csv, or CIFAR's .bin files.");
+        "Expected JPEG, PNG or BMP files, folders of them, labels.csv, or CIFAR's .bin files.");
   }
   if (!listing.images.empty() && !listing.folders.empty()) {
     throw input_error(
@@ -148,7 +173,15 @@ std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec) {
       entries.push_back({(only_images ? "images/" : "") + image, std::nullopt});
     }
     if (entries.empty()) throw input_error("no images in " + (folder / "images").string());
+    if (labels) {
+      const std::vector<int64_t> list = read_label_list(*labels, entries.size());
+      for (size_t i = 0; i < list.size(); ++i) entries[i].label = list[i];
+    }
     return std::make_unique<Images>("images", folder, std::move(entries), spec, "");
+  }
+  if (labels) {
+    throw usage_error("--labels " + spec.labels + ": the class folders of " + folder.string() +
+                      " say the labels already");
   }
   return std::make_unique<Images>("class folders", folder,
                                   entries_by_class(folder, listing.folders), spec, "");
@@ -159,20 +192,7 @@ std::unique_ptr<Dataset> open_labelled_images(const fs::path& csv, const DataSpe
     throw usage_error("no labels \"" + spec.labels + "\": they come from " + csv.string());
   }
   const fs::path folder = csv.has_parent_path() ? csv.parent_path() : fs::path(".");
-  std::vector<Entry> entries;
-  for (const LabelRow& row : read_labels(csv)) {
-    if (fs::is_regular_file(folder / row.file)) {
-      entries.push_back({row.file, row.label});
-    } else if (fs::is_regular_file(folder / "images" / row.file)) {
-      entries.push_back({"images/" + row.file, row.label});
-    } else {
-      throw input_error(fmt::format("{}:{}: there is no file {}", csv.string(), row.line, row.file),
-                        "It should lie beside the table or in images/.");
-    }
-  }
-  if (entries.empty()) throw input_error(csv.string() + " lists no images");
-  return std::make_unique<Images>("labelled images", folder, std::move(entries), spec,
-                                  read_file(csv));
+  return images_of_table(csv, folder, spec);
 }
 
 }  // namespace qtool

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <charconv>
 #include <map>
 
+#include "data/sources/csv.h"
 #include "data/sources/sources.h"
 #include "support/file.h"
 #include "support/text.h"
@@ -13,39 +13,6 @@ namespace {
 
 constexpr uint64_t kMaxTable = 1 << 30;
 
-/// One line's fields. Quoted ones may hold commas and doubled quotes, but no line end: no path here
-/// does.
-std::vector<std::string> fields_of(std::string_view line) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"') {
-      fields.back() += line[++i];
-    } else if (c == '"' && (quoted || fields.back().empty())) {
-      quoted = !quoted;
-    } else if (c == ',' && !quoted) {
-      fields.emplace_back();
-    } else {
-      fields.back() += c;
-    }
-  }
-  if (quoted) throw input_error("a quote is not closed");
-  for (std::string& field : fields) {
-    const size_t first = field.find_first_not_of(" \t");
-    field.erase(0, std::min(first, field.size()));
-    field.erase(field.find_last_not_of(" \t") + 1);
-  }
-  return fields;
-}
-
-std::optional<int64_t> integer(std::string_view text) {
-  int64_t value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 struct Columns {
   size_t file = 0;
   size_t label = 1;
@@ -53,7 +20,7 @@ struct Columns {
 
 /// Nothing if the line is data.
 std::optional<Columns> heading(const std::vector<std::string>& fields) {
-  if (fields.size() == 2 && integer(fields[1])) return std::nullopt;
+  if (fields.size() == 2 && parse_integer(fields[1])) return std::nullopt;
   const auto find = [&](std::string_view name) {
     const auto found = std::find(fields.begin(), fields.end(), name);
     if (found == fields.end()) {
@@ -80,7 +47,7 @@ LabelRow row_of(const std::vector<std::string>& fields, const Columns& columns, 
     throw input_error(fmt::format("{} fields, expected at least {}", fields.size(),
                                   std::max(columns.file, columns.label) + 1));
   }
-  const auto label = integer(fields[columns.label]);
+  const auto label = parse_integer(fields[columns.label]);
   if (!label)
     throw input_error("the label \"" + fields[columns.label].substr(0, 40) +
                       "\" is not an integer");
@@ -98,20 +65,13 @@ void check_label(int64_t label) {
 }
 
 std::vector<LabelRow> read_labels(const std::filesystem::path& csv) {
-  const std::string content = read_file(csv, kMaxTable);
-  std::string_view rest = content;
-  if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
   std::vector<LabelRow> rows;
   std::map<std::string, size_t> seen;
   std::optional<Columns> columns;
-  for (size_t line = 1; !rest.empty(); ++line) {
-    std::string_view text = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
-    if (text.ends_with('\r')) text.remove_suffix(1);
-    if (text.empty()) continue;
+  for_each_line(read_file(csv, kMaxTable), [&](std::string_view text, size_t line) {
     within_frame([&] { return csv.string() + ':' + std::to_string(line); },
                  [&] {
-                   const std::vector<std::string> fields = fields_of(text);
+                   const std::vector<std::string> fields = csv_fields(text);
                    if (!columns) {
                      const auto named = heading(fields);
                      columns = named.value_or(Columns{});
@@ -123,7 +83,7 @@ std::vector<LabelRow> read_labels(const std::filesystem::path& csv) {
                      throw input_error(fmt::format("{} is listed already in line {}",
                                                    rows.back().file, earlier->second));
                  });
-  }
+  });
   return rows;
 }
 

@@ -3,6 +3,7 @@
 
 #include "data/sources/sources.h"
 #include "support/file.h"
+#include "support/file_reader.h"
 
 namespace qtool {
 
@@ -36,12 +37,11 @@ std::string line(const std::string& name, uint64_t bytes) {
 Json provenance_of_file(std::string kind, const fs::path& file, size_t samples) {
   const uint64_t bytes = size_of(file);
   const bool whole = bytes <= kMaxHashed;
-  return {
-      {"kind", std::move(kind)},
-      {"path", last_part(file)},
-      {"samples", samples},
-      {"sha256", whole ? sha256(MappedFile(file).bytes()) : hash_of(line(last_part(file), bytes))},
-      {"sha256_of", whole ? "content" : "names and sizes"}};
+  return {{"kind", std::move(kind)},
+          {"path", last_part(file)},
+          {"samples", samples},
+          {"sha256", whole ? sha256_of_file(file) : hash_of(line(last_part(file), bytes))},
+          {"sha256_of", whole ? "content" : "names and sizes"}};
 }
 
 Json provenance_of_files(std::string kind, const fs::path& folder, std::vector<std::string> files,

@@ -31,6 +31,36 @@ std::unique_ptr<Dataset> open_labelled_images(const std::filesystem::path& csv,
                                               const DataSpec& spec);
 std::unique_ptr<Dataset> open_image_folder(const DataSpec& spec);  ///< classes or plain
 
+/// MNIST's format. The labels are in the file that spec.labels names, or in the one beside it whose
+/// name says so.
+std::unique_ptr<Dataset> open_idx(const DataSpec& spec);
+
+/// The file of images in a folder of IDX files that belongs to `split` ("train", "test"); nothing
+/// where there are none. Errors (usage): several, and none or an unknown one is asked for.
+std::optional<std::filesystem::path> find_idx(const std::filesystem::path& folder,
+                                              const std::string& split);
+
+/// A CSV of numbers, or of images and their labels where its heading or first line says so.
+std::unique_ptr<Dataset> open_table(const DataSpec& spec);
+
+/// Elements alone, of spec.shape and spec.dtype: a file, or a folder of them in the order of names.
+std::unique_ptr<Dataset> open_raw(const DataSpec& spec);
+
+/// A folder of test_data_set_N, or one of these; null for any other folder.
+std::unique_ptr<Dataset> open_test_sets(const DataSpec& spec);
+
+/// The file that spec.labels names; nothing where it names a part of the data. Errors (input):
+/// what can only be the name of a file is none.
+std::optional<std::filesystem::path> label_file(const DataSpec& spec);
+
+/// One label a sample: an .npy, an IDX file, or text with an integer a line. Errors (input):
+/// another number of labels, labels that are none; with the file.
+std::vector<int64_t> read_label_list(const std::filesystem::path& path, size_t samples);
+
+/// (x * scale - mean) / std of one sample's elements; [C,H,W] (or [H,W,C]) has channels. As it
+/// comes where the steps change no values. Errors (unsupported): resizing.
+Tensor with_values(Tensor sample, const Preprocessing& steps);
+
 /// "labels.csv": rows of a file and a label.
 struct LabelRow {
   std::string file;

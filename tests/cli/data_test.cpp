@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data of other kinds than the shipped one, from the command line to the result.
+#include "catch.h"
+#include "onnx_io/onnx_io.h"
+#include "run.h"
+#include "support/file.h"
+#include "tensor/npy.h"
+
+using namespace qtool;
+using namespace qtool::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kModel = shipped("glyphs_cnn.onnx");
+
+/// The images of the shipped test set as bytes without a header, and their labels as text.
+void write_raw(const fs::path& folder) {
+  const TensorMap arrays = read_npz(shipped("glyphs_test.npz"));
+  for (const auto& [name, tensor] : arrays) {
+    if (tensor.rank() == 4) {
+      write_file(folder / "images.raw",
+                 {reinterpret_cast<const char*>(tensor.raw()), tensor.bytes()});
+      continue;
+    }
+    std::string text;
+    for (const int64_t label : to_int64s(tensor)) text += std::to_string(label) + '\n';
+    write_file(folder / "labels.txt", text);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("raw bytes and a file of labels give the accuracy of the arrays that they came from") {
+  const TemporaryFolder folder;
+  write_raw(folder.path());
+  const Json arrays = run_json(words({"eval", kModel}, test_data()));
+  const Json raw = run_json({"eval", kModel, "--data", folder / "images.raw", "--shape", "3,24,24",
+                             "--dtype", "uint8", "--labels", folder / "labels.txt", "--preprocess",
+                             shipped("glyphs.yaml")});
+  CHECK(raw.at("metrics") == arrays.at("metrics"));
+  const Outcome wrong = run({"eval", kModel, "--data", folder / "images.raw", "--shape", "3,x"});
+  CHECK(wrong.code == 2);
+  CHECK(has(wrong.err, "--shape 3,x"));
+}
+
+TEST_CASE("random data: only when asked for by name, and said in every output") {
+  const TemporaryFolder folder;
+  const std::string table = folder / "table.json";
+  const Outcome made = run({"calibrate", kModel, "--data", "random:3", "-o", table});
+  INFO(made.err);
+  REQUIRE(made.code == 0);
+  CHECK(has(made.err, "RANDOM"));
+  CHECK(has(made.out, "random:3"));
+  CHECK(has(read_file(table), "\"kind\": \"random\""));
+  const Outcome ptq = run({"ptq", kModel, "--calibration", table, "-o", folder / "q.onnx", "-q"});
+  CHECK(ptq.code == 0);
+  CHECK(has(ptq.out, "RANDOM"));
+  CHECK(
+      run_json({"ptq", kModel, "--data", "random:3", "-o", folder / "q.onnx"}).at("random_data") ==
+      true);
+  const Outcome report =
+      run({"report", kModel, folder / "q.onnx", "--data", "random:4", "--no-bench", "-q"});
+  CHECK(report.code == 0);
+  CHECK(has(report.out, "RANDOM NUMBERS"));
+  const Outcome unclear = run({"calibrate", kModel, "--data", "random", "-o", table});
+  CHECK(unclear.code == 2);
+  CHECK(has(unclear.err, "random:N"));
+}
+
+TEST_CASE("calibrating on ONNX's test data, whose inputs go by name") {
+  const TemporaryFolder folder;
+  const fs::path set = folder / "test_data_set_0";
+  fs::create_directory(set);
+  Tensor image(DType::float32, {2, 3, 24, 24});
+  for (size_t i = 0; i < static_cast<size_t>(image.size()); ++i)
+    image.data<float>()[i] = static_cast<float>(i % 7) / 3 - 1;
+  write_file(set / "input_0.pb", serialize_tensor(image, "input"));
+  const Json made =
+      run_json({"calibrate", kModel, "--data", folder.path(), "-o", folder / "table.json"});
+  CHECK(made.at("samples") == 1);
+  write_file(set / "input_0.pb", serialize_tensor(image.clone(), "other"));
+  const Outcome alone =
+      run({"calibrate", kModel, "--data", folder.path(), "-o", folder / "table.json"});
+  CHECK(alone.code == 0);  // a single array goes to a single input
+  write_file(set / "input_1.pb", serialize_tensor(image.clone(), "third"));
+  const Outcome wrong =
+      run({"calibrate", kModel, "--data", folder.path(), "-o", folder / "table.json"});
+  CHECK(wrong.code == 1);
+  CHECK(has(wrong.err, "\"input\""));
+}
