@@ -22,6 +22,14 @@ void set_thread_count(int threads) {
   omp_set_num_threads(threads > 0 ? threads : available_cores());
 }
 
+ThreadScope::ThreadScope(int threads) : before_(thread_count()) {
+  if (threads != before_) omp_set_num_threads(threads);
+}
+
+ThreadScope::~ThreadScope() {
+  if (thread_count() != before_) omp_set_num_threads(before_);
+}
+
 void parallel_for(int64_t count, int64_t grain, RangeBody body) {
   if (count <= 0) return;
   const int64_t ranges =

@@ -12,6 +12,18 @@ int thread_count();
 /// Sets it for the calling thread's parallel regions; 0 means one per core this process may use.
 void set_thread_count(int threads);
 
+/// While it lives, the calling thread's parallel regions have this many threads.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads);
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
 /// Cores that this process may run on.
 int available_cores();
 

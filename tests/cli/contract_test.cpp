@@ -44,6 +44,18 @@ TEST_CASE("bench --json") {
   CHECK(json.at("peak_rss_bytes").get<int64_t>() < 1'000'000'000);
 }
 
+TEST_CASE("bench chooses open extents by name") {
+  const auto profile = [](const std::vector<std::string>& shape) {
+    const Outcome outcome = run(
+        words({"bench", shipped("glyphs_cnn.onnx"), "--profile", "--runs", "1", "--seconds", "0"},
+              shape));
+    CHECK(outcome.code == 0);
+    return outcome.out;
+  };
+  CHECK(has(profile({}), "[1,10]"));
+  CHECK(has(profile({"--shape", "input=3,3,24,24"}), "[3,10]"));
+}
+
 TEST_CASE("report --json, and the same in its file") {
   const TemporaryFolder folder;
   const std::string file = folder / "report.json";

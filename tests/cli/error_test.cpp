@@ -39,6 +39,10 @@ TEST_CASE("errors: command lines") {
   check_refused({"inspect", kModel, "--layer"}, 2, {"--layer", "--layers"});
   check_refused({"bench", kModel, "--threads", "many"}, 2, {"--threads", "many"});
   check_refused({"bench", kModel, "--runs", "0"}, 2, {"--runs"});
+  check_refused({"bench", kModel, "--shape", "image"}, 2, {"--shape", "image", "NAME=EXTENT"});
+  check_refused({"bench", kModel, "--shape", "input=1,x"}, 2, {"--shape", "NAME=EXTENT"});
+  check_refused({"bench", kModel, "--shape", "picture=1,1,2,2"}, 2, {"picture", "input"});
+  check_refused({"bench", kModel, "--shape", "input=1,1,2,2"}, 2, {"input", "[1,1,2,2]"});
   check_refused({"bench", kModel, "--runner", "tensorflow"}, 2, {"--runner", "onnxruntime"});
   check_refused({"ptq", kModel}, 2, {"--calibration", "--data"});
   check_refused({"ptq", kModel, "--calibration", "table.json"}, 2, {"-o"});

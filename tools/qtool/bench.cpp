@@ -19,7 +19,14 @@ struct BenchOptions {
   size_t runs = 50;
   size_t warmup = 5;
   double seconds = 0.5;
+  std::vector<std::string> shapes;
   bool profile = false;
+
+  std::map<std::string, Shape> asked_shapes() const {
+    std::map<std::string, Shape> asked;
+    for (const std::string& text : shapes) asked.insert(parse_input_shape(text));
+    return asked;
+  }
 };
 
 /// Slowest steps first.
@@ -48,7 +55,7 @@ void print_profile(const LoadedModel& model, size_t batch, const BenchOptions& o
   session_options.profile = true;
   std::vector<RunnerValue> inputs;
   const auto runner = options.runner.open(model, {}, log);
-  const TensorMap feeds = timing_feeds(runner->inputs(), batch);
+  const TensorMap feeds = timing_feeds(runner->inputs(), batch, options.asked_shapes());
   for (const auto& [input, tensor] : feeds)
     session_options.input_shapes.emplace(input, tensor.shape());
   session_options.backend =
@@ -77,7 +84,7 @@ int bench(const BenchOptions& options, const Globals& globals) {
       [&] {
         const auto runner = options.runner.open(model, globals, log);
         const size_t batch = batch_size(runner->inputs(), options.batch, 1);
-        const TensorMap feeds = timing_feeds(runner->inputs(), batch);
+        const TensorMap feeds = timing_feeds(runner->inputs(), batch, options.asked_shapes());
         const std::vector<std::function<void()>> jobs{[&] { runner->run(feeds); }};
         const auto times = time_interleaved(jobs, {options.warmup, options.runs, options.seconds});
         record.conditions = {threads_used(), static_cast<int64_t>(batch), options.runner.runner,
@@ -116,6 +123,10 @@ std::function<int()> declare_bench(CLI::App& app, const Globals& globals) {
   app.add_option("--seconds", options->seconds, "measure at least so long")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  app.add_option("--shape", options->shapes,
+                 "an input's shape where the model leaves it open: NAME=EXTENT,...; repeatable")
+      ->type_name("NAME=SHAPE")
+      ->allow_extra_args(false);
   app.add_flag("--profile", options->profile, "time per step: kernel, layout, why nothing faster");
   app.footer("Example: qtool bench model.onnx --threads 1 --profile");
   return [options, &globals] { return bench(*options, globals); };

@@ -153,10 +153,11 @@ std::unique_ptr<Runner> RunnerOptions::open(const LoadedModel& model, const Glob
 
 size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked,
                   size_t otherwise) {
+  // The first input has samples in front; others may be states, whose batch dimension is another.
   std::optional<size_t> fixed;
-  for (const RunnerValue& input : inputs) {
-    if (!input.dims.empty() && input.dims[0] > 0) fixed = static_cast<size_t>(input.dims[0]);
-  }
+  const auto first =
+      std::ranges::find_if(inputs, [](const auto& input) { return !input.dims.empty(); });
+  if (first != inputs.end() && first->dims[0] > 0) fixed = static_cast<size_t>(first->dims[0]);
   if (asked == size_t{0}) throw usage_error("--batch 0: a batch has at least one sample");
   if (asked && fixed && *asked != *fixed) {
     throw usage_error(

@@ -67,8 +67,8 @@ struct RunnerOptions {
   std::unique_ptr<Runner> open(const LoadedModel& model, const Globals& globals, Log& log) const;
 };
 
-/// The batch size to use: what was asked, or what the model fixes, or `otherwise`. Errors (usage):
-/// asked for another than the model fixes.
+/// The batch size to use: what was asked, or what the model's first input fixes, or `otherwise`.
+/// Errors (usage): asked for another than the model fixes.
 size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked,
                   size_t otherwise);
 

@@ -61,7 +61,9 @@ MadeKernel make_dense_convolution(const ConvolutionSpec& spec) {
       return MadeKernel::refused(std::move(why));
     }
   }
-  return attempt([&]() -> MadeKernel {
+  const Shape& taps = spec.weights->shape();
+  const int64_t macs = element_count(spec.destination.shape) * element_count(taps) / taps[0];
+  return attempt(threads_worth(macs, spec.source.params != nullptr), [&]() -> MadeKernel {
     AttributeSpec attributes{spec.source.params, spec.weight_params, spec.destination.params, 2,
                              spec.post_ops};
     const Attributes made = make_attributes(attributes);

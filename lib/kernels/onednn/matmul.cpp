@@ -19,7 +19,10 @@ dnnl::memory::desc matrices(const Operand& operand, bool transposed) {
 }  // namespace
 
 MadeKernel make_matmul(const MatmulSpec& spec) {
-  return attempt([&]() -> MadeKernel {
+  const Shape& w = spec.weights.shape;
+  const int64_t macs =
+      element_count(spec.destination.shape) * (w.size() >= 2 ? w[w.size() - 2] : 1);
+  return attempt(threads_worth(macs, spec.source.params != nullptr), [&]() -> MadeKernel {
     const size_t rank = spec.destination.shape.size();
     if (spec.source.shape.size() != rank || spec.weights.shape.size() != rank || rank < 2) {
       return MadeKernel::refused("operands of unlike rank");

@@ -11,7 +11,10 @@ MadeKernel make_pool(const PoolSpec& spec) {
   }
   if (any_empty({&spec.source.shape, &spec.destination.shape}))
     return MadeKernel::refused("an empty tensor");
-  return attempt([&]() -> MadeKernel {
+  int64_t window = 1;
+  for (const int64_t extent : spec.kernel) window *= extent;
+  const int64_t work = element_count(spec.destination.shape) * window;
+  return attempt(threads_worth(work, spec.source.dtype != DType::float32), [&]() -> MadeKernel {
     auto algorithm = dnnl::algorithm::pooling_max;
     if (spec.kind == PoolSpec::Kind::average_including_pads) {
       algorithm = dnnl::algorithm::pooling_avg_include_padding;
@@ -50,7 +53,8 @@ MadeKernel make_pool(const PoolSpec& spec) {
 }
 
 MadeKernel make_softmax(const Operand& source, int axis, bool logarithm) {
-  return attempt([&]() -> MadeKernel {
+  // An exponential costs some ten multiply-adds.
+  return attempt(threads_worth(10 * element_count(source.shape), false), [&]() -> MadeKernel {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const auto desc = descriptor(source);

@@ -79,6 +79,11 @@ dnnl::memory packed_codes(const dnnl::memory::desc& from, const void* data,
   return packed(outputs_innermost, turned.get_data_handle(), to);
 }
 
+int threads_worth(int64_t macs, bool integer) {
+  const int64_t least = integer ? int64_t{1} << 21 : int64_t{1} << 20;
+  return macs < least ? 1 : thread_count();
+}
+
 std::string overflow_problem(const QuantParams& source, const Tensor& weights) {
   switch (dnnl::get_effective_cpu_isa()) {
     case dnnl::cpu_isa::sse41:
@@ -284,6 +289,8 @@ void PrimitiveKernel::run(const KernelArgs& args) {
       case Place::constant: break;
     }
   }
+  // oneDNN has booked scratch memory for the threads that it was made for.
+  const ThreadScope scope(threads_);
   // The C call takes the prepared array; the C++ one would allocate a map's copy.
   const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), stream().get(),
                                                       static_cast<int>(exec_.size()), exec_.data());

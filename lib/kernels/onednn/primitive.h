@@ -8,6 +8,7 @@
 
 #include "kernels/kernel.h"
 #include "kernels/onednn/primitives.h"
+#include "support/parallel.h"
 
 namespace qtool::onednn {
 
@@ -99,14 +100,21 @@ class PrimitiveKernel final : public Kernel {
 
   dnnl::primitive primitive_;
   std::string implementation_;
+  int threads_ = thread_count();
   size_t scratch_bytes_ = 0;
   std::vector<Argument> arguments_;
   std::vector<dnnl_exec_arg_t> exec_;
 };
 
-/// Runs a maker; what oneDNN cannot do becomes a refusal with its message.
+/// Threads for a kernel of so many multiply-adds: 1 where waking the others would cost more than
+/// they save (some 10 us of work).
+int threads_worth(int64_t macs, bool integer);
+
+/// Runs a maker; what oneDNN cannot do becomes a refusal with its message. The primitive is made
+/// for `threads` threads, and then always runs with so many.
 template <class Make>
-MadeKernel attempt(Make&& make) {
+MadeKernel attempt(int threads, Make&& make) {
+  const ThreadScope scope(threads);
   try {
     return make();
   } catch (const dnnl::error& failure) {

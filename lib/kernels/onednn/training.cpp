@@ -138,7 +138,7 @@ MadeKernel make_trained_convolution(const TrainedConvolution& spec, bool biased,
   const ConvolutionWindow window{spec.strides, spec.pads, spec.dilations};
   if (sees_only_padding(spec.source, spec.weights, spec.destination, window))
     return MadeKernel::refused("windows that see only padding");
-  return attempt([&]() -> MadeKernel {
+  return attempt(thread_count(), [&]() -> MadeKernel {
     AttributeSpec attributes;
     attributes.post_ops = post_ops;
     const Attributes made = make_attributes(attributes);
@@ -160,7 +160,7 @@ MadeKernel make_trained_convolution(const TrainedConvolution& spec, bool biased,
 
 MadeKernel make_convolution_input_gradient(const TrainedConvolution& spec) {
   if (empty(spec)) return MadeKernel::refused("an empty tensor");
-  return attempt([&]() -> MadeKernel {
+  return attempt(thread_count(), [&]() -> MadeKernel {
     const Parts p = parts_of(spec, false);
     const auto hint = forward_desc(p, dnnl::prop_kind::forward_training, scratch_attr());
     using Backward = dnnl::convolution_backward_data;
@@ -186,7 +186,7 @@ MadeKernel make_convolution_input_gradient(const TrainedConvolution& spec) {
 
 MadeKernel make_convolution_weight_gradient(const TrainedConvolution& spec, bool biased) {
   if (empty(spec)) return MadeKernel::refused("an empty tensor");
-  return attempt([&]() -> MadeKernel {
+  return attempt(thread_count(), [&]() -> MadeKernel {
     const Parts p = parts_of(spec, biased);
     const auto hint = forward_desc(p, dnnl::prop_kind::forward_training, scratch_attr());
     using Backward = dnnl::convolution_backward_weights;
