@@ -32,6 +32,14 @@ TEST_CASE("eval --json") {
   CHECK(json.at("metrics").at("top5").get<double>() >= top1);
 }
 
+TEST_CASE("--skip and --samples divide a data set") {
+  const auto right = [](const std::vector<std::string>& part) {
+    const Json json = run_json(words({"eval", shipped("glyphs_cnn.onnx")}, test_data(), part));
+    return json.at("metrics").at("top1").get<double>() * json.at("samples").get<double>();
+  };
+  CHECK(right({"--samples", "150"}) + right({"--skip", "150"}) == Approx(right({})));
+}
+
 TEST_CASE("bench --json") {
   const Json json = run_json({"bench", shipped("glyphs_cnn.onnx"), "--batch", "3", "--threads", "2",
                               "--runs", "5", "--seconds", "0"});

@@ -89,6 +89,11 @@ TEST_CASE("errors: data and preprocessing") {
       {"--preprocess", "scael", "\"scale\""});
   check_refused(words(calibrate, train_data(), std::vector<std::string>{"--samples", "6001"}), 2,
                 {"--samples 6001", "6000"});
+  check_refused(words(calibrate, train_data(), std::vector<std::string>{"--skip", "6000"}), 2,
+                {"--skip 6000", "6000 samples"});
+  check_refused(
+      words(calibrate, train_data(), std::vector<std::string>{"--skip", "5999", "--samples", "2"}),
+      2, {"--samples 2", "only 1 behind"});
   check_refused(words(calibrate, train_data(), std::vector<std::string>{"--samples", "0"}), 2,
                 {"--samples"});
   check_refused(words(calibrate, train_data(), std::vector<std::string>{"--batch", "0"}), 2,

@@ -52,6 +52,7 @@ void DataOptions::declare(CLI::App& app, bool required, const char* what) {
   app.add_option("--split", split, "which part of a folder with several: train, test, ...")
       ->type_name("NAME");
   app.add_option("--samples", samples, "use only the first N samples");
+  app.add_option("--skip", skip, "leave out the first N samples, as a part kept for other uses");
   app.add_option("--batch", batch, "samples computed at once; changes no result");
 }
 
@@ -110,13 +111,21 @@ DataOptions::Opened DataOptions::open(std::span<const RunnerValue> inputs, Log* 
                                    .shape = shape.empty() ? Shape{} : parse_shape(shape),
                                    .dtype = dtype});
   }
-  if (samples && *samples > opened.dataset->size()) {
+  const size_t there = opened.dataset->size();
+  if (skip >= there) {
     throw usage_error(
-        fmt::format("--samples {}: {} has only {}", *samples, data, opened.dataset->size()));
+        fmt::format("--skip {} leaves nothing: {} has {} samples", skip, data, there));
   }
-  opened.order = in_order(opened.dataset->size(), samples);
+  if (samples && *samples > there - skip) {
+    const char* behind = skip > 0 ? " behind those skipped" : "";
+    throw usage_error(
+        fmt::format("--samples {}: {} has only {}{}", *samples, data, there - skip, behind));
+  }
+  opened.order = in_order(there, skip + samples.value_or(there - skip));
+  opened.order.erase(opened.order.begin(), opened.order.begin() + static_cast<ptrdiff_t>(skip));
   opened.provenance = opened.dataset->provenance();
   if (samples) opened.provenance["used"] = *samples;
+  if (skip > 0) opened.provenance["skipped"] = skip;
   return opened;
 }
 

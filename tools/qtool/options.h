@@ -38,6 +38,7 @@ struct DataOptions {
   std::string shape;
   std::string dtype;
   std::optional<size_t> samples;
+  size_t skip = 0;
   std::optional<size_t> batch;
 
   void declare(CLI::App& app, bool required, const char* what);
