@@ -97,9 +97,20 @@ struct LayerError {
   std::optional<double> added_sqnr_db;  ///< of this layer alone, fed with the float inputs
   std::optional<double> cosine;
   std::optional<double> max_abs_error;
-  std::optional<double> saturated;  ///< share of elements at either end of the quantized range
+  std::optional<double> saturated;  ///< share of the float elements beyond the quantized range
   friend bool operator==(const LayerError&, const LayerError&) = default;
 };
+
+/// "qtool.compare/1": every tensor that a model shares with its quantized copy.
+struct CompareRecord {
+  ModelFile reference;  ///< "float" in the file
+  ModelFile candidate;
+  uint64_t samples = 0;
+  std::vector<LayerError> layers;  ///< worst first
+  Json data = nullptr;             ///< provenance of the data set, an object; null: not told
+  Json preprocess = nullptr;
+};
+Json to_json(const CompareRecord& record);
 
 struct KeptFloat {
   std::string node;

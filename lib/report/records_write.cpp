@@ -180,6 +180,18 @@ Json to_json(const BenchRecord& record) {
   return json;
 }
 
+Json to_json(const CompareRecord& record) {
+  Json json{{"schema", "qtool.compare/1"},
+            {"float", file_json(record.reference)},
+            {"candidate", file_json(record.candidate)},
+            {"samples", record.samples},
+            {"layers", Json::array()}};
+  for (const LayerError& layer : record.layers) json["layers"].push_back(layer_json(layer));
+  put_object(json, "data", record.data);
+  put_object(json, "preprocess", record.preprocess);
+  return json;
+}
+
 Json to_json(const ReportRecord& record) {
   Json json{{"schema", "qtool.report/1"},
             {"float", model_json(record.reference)},

@@ -2,8 +2,8 @@
 #include "report/sections.h"
 
 #include <algorithm>
-#include <limits>
 
+#include "report/compare.h"
 #include "report/gates.h"
 #include "report/number_text.h"
 #include "report/side_by_side.h"
@@ -76,14 +76,6 @@ Section outputs_section(const Candidate& candidate) {
   return section;
 }
 
-/// What layers are ordered by: the error of their own where it was measured. Low is bad; no value
-/// at all (NaN somewhere) is worst, exact is best.
-double badness(const LayerError& layer, bool by_added) {
-  if (layer.exact) return std::numeric_limits<double>::infinity();
-  const auto& value = by_added ? layer.added_sqnr_db : layer.sqnr_db;
-  return value.value_or(-std::numeric_limits<double>::infinity());
-}
-
 void drop_empty_columns(Section& section) {
   for (size_t column = section.rows[0].size(); column-- > 0;) {
     const bool empty = std::all_of(section.rows.begin() + 1, section.rows.end(),
@@ -93,21 +85,20 @@ void drop_empty_columns(Section& section) {
   }
 }
 
-Section layers_section(const Candidate& candidate) {
-  std::vector<LayerError> layers = candidate.layers;
+}  // namespace
+
+Section layers_section(const std::string& file, std::vector<LayerError> layers, size_t most) {
   const bool by_added = std::any_of(layers.begin(), layers.end(), [](const LayerError& layer) {
     return layer.added_sqnr_db.has_value();
   });
-  std::stable_sort(layers.begin(), layers.end(), [&](const LayerError& a, const LayerError& b) {
-    return badness(a, by_added) < badness(b, by_added);
-  });
-  Section section{.title = "Worst layers of " + candidate.model.file,
+  sort_worst_first(layers);
+  Section section{.title = "Worst layers of " + file,
                   .notes = {},
                   .rows = {{"tensor", "made by", "SQNR, dB", "own SQNR, dB", "cosine",
                             "largest error", "saturated"}},
                   .closing = {},
                   .detail = true};
-  const size_t shown = std::min(layers.size(), kWorstLayers);
+  const size_t shown = std::min(layers.size(), most);
   section.notes.push_back(fmt::format(
       "{} of {} tensors, worst first by {}, each against the same tensor of the float model.",
       shown, layers.size(), by_added ? "the error that the layer itself adds (own SQNR)" : "SQNR"));
@@ -127,6 +118,8 @@ Section layers_section(const Candidate& candidate) {
   drop_empty_columns(section);
   return section;
 }
+
+namespace {
 
 Section kept_section(const Candidate& candidate) {
   std::map<std::string, std::vector<std::string>> by_reason;
@@ -175,7 +168,8 @@ std::vector<Section> report_sections(const ReportRecord& report) {
   sections[0].notes = conditions(report);
   for (const Candidate& candidate : all) {
     if (candidate.outputs.size() > 1) sections.push_back(outputs_section(candidate));
-    if (!candidate.layers.empty()) sections.push_back(layers_section(candidate));
+    if (!candidate.layers.empty())
+      sections.push_back(layers_section(candidate.model.file, candidate.layers, kWorstLayers));
     if (!candidate.kept_float.empty()) sections.push_back(kept_section(candidate));
   }
   return sections;

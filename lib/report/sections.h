@@ -23,6 +23,9 @@ struct Section {
 /// content is left out.
 std::vector<Section> report_sections(const ReportRecord& report);
 
+/// Tensor by tensor, the worst `most` of them; `file` names the candidate.
+Section layers_section(const std::string& file, std::vector<LayerError> layers, size_t most);
+
 /// The gates; no rows where there are none.
 Section gate_section(const ReportRecord& report);
 

@@ -11,20 +11,6 @@ namespace {
 
 constexpr size_t kLongestComment = 65'000;
 
-std::string terminal_text(const Section& section) {
-  std::string text;
-  if (!section.title.empty()) text += printable(section.title) + '\n';
-  for (const std::string& note : section.notes) text += printable(note) + '\n';
-  if (!text.empty()) text += '\n';
-  std::vector<std::vector<std::string>> rows = section.rows;
-  for (auto& row : rows) {
-    for (std::string& cell : row) cell = printable(cell);
-  }
-  text += text_table(rows);
-  if (!section.closing.empty()) text += '\n' + printable(section.closing) + '\n';
-  return text;
-}
-
 std::string markdown_table(const std::vector<std::vector<std::string>>& rows) {
   std::string text;
   for (size_t r = 0; r < rows.size(); ++r) {
@@ -55,6 +41,20 @@ std::string markdown_section(const Section& section) {
 }
 
 }  // namespace
+
+std::string terminal_text(const Section& section) {
+  std::string text;
+  if (!section.title.empty()) text += printable(section.title) + '\n';
+  for (const std::string& note : section.notes) text += printable(note) + '\n';
+  if (!text.empty()) text += '\n';
+  std::vector<std::vector<std::string>> rows = section.rows;
+  for (auto& row : rows) {
+    for (std::string& cell : row) cell = printable(cell);
+  }
+  text += text_table(rows);
+  if (!section.closing.empty()) text += '\n' + printable(section.closing) + '\n';
+  return text;
+}
 
 std::string terminal_report(const ReportRecord& report) {
   std::string text;

@@ -4,8 +4,12 @@
 #include <string>
 
 #include "report/records.h"
+#include "report/sections.h"
 
 namespace qtool {
+
+/// One piece for the terminal.
+std::string terminal_text(const Section& section);
 
 /// The report for the terminal: plain text, gates last, where the eye is.
 std::string terminal_report(const ReportRecord& report);

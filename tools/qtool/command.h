@@ -39,6 +39,7 @@ void check_command_name(int argc, const char* const* argv);
 
 std::function<int()> declare_bench(CLI::App& app, const Globals& globals);
 std::function<int()> declare_calibrate(CLI::App& app, const Globals& globals);
+std::function<int()> declare_compare(CLI::App& app, const Globals& globals);
 std::function<int()> declare_doctor(CLI::App& app, const Globals& globals);
 std::function<int()> declare_eval(CLI::App& app, const Globals& globals);
 std::function<int()> declare_inspect(CLI::App& app, const Globals& globals);

@@ -17,6 +17,8 @@ constexpr std::array kCommands{
             declare_calibrate},
     Command{"ptq", "quantize a model after training", declare_ptq},
     Command{"eval", "accuracy of a model on labelled data", declare_eval},
+    Command{"compare", "every tensor of a quantized model against the float one, worst first",
+            declare_compare},
     Command{"bench", "latency and memory of a model", declare_bench},
     Command{"report", "size, latency and accuracy of models side by side; gates for CI",
             declare_report},

@@ -51,7 +51,10 @@ void DataOptions::declare(CLI::App& app, bool required, const char* what) {
       ->type_name("TYPE");
   app.add_option("--split", split, "which part of a folder with several: train, test, ...")
       ->type_name("NAME");
-  app.add_option("--samples", samples, "use only the first N samples");
+  app.add_option("--samples", samples,
+                 usual_samples
+                     ? "use the first N samples, default " + std::to_string(*usual_samples)
+                     : std::string("use only the first N samples"));
   app.add_option("--skip", skip, "leave out the first N samples, as a part kept for other uses");
   app.add_option("--batch", batch, "samples computed at once; changes no result");
 }
@@ -121,7 +124,8 @@ DataOptions::Opened DataOptions::open(std::span<const RunnerValue> inputs, Log* 
     throw usage_error(
         fmt::format("--samples {}: {} has only {}{}", *samples, data, there - skip, behind));
   }
-  opened.order = in_order(there, skip + samples.value_or(there - skip));
+  const size_t usual = std::min(usual_samples.value_or(there), there - skip);
+  opened.order = in_order(there, skip + samples.value_or(usual));
   opened.order.erase(opened.order.begin(), opened.order.begin() + static_cast<ptrdiff_t>(skip));
   opened.provenance = opened.dataset->provenance();
   if (samples) opened.provenance["used"] = *samples;

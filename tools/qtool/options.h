@@ -39,6 +39,7 @@ struct DataOptions {
   std::string dtype;
   std::optional<size_t> samples;
   size_t skip = 0;
+  std::optional<size_t> usual_samples;  ///< at most so many without --samples; none: all
   std::optional<size_t> batch;
 
   void declare(CLI::App& app, bool required, const char* what);

@@ -28,6 +28,7 @@ struct ReportFlags {
   std::string markdown_file;
   size_t bench_batch = 1;
   size_t runs = 50;
+  size_t layer_samples = 16;
   bool no_bench = false;
 };
 
@@ -101,6 +102,23 @@ void add_fidelity(const std::vector<Subject>& subjects, ReportRecord& record) {
   for (size_t i = 1; i < subjects.size(); ++i) {
     for (const auto& [name, metrics] : subjects[i].fidelity) {
       record.candidates[i - 1].outputs.push_back({name, metrics.result()});
+    }
+  }
+}
+
+/// Which layers lose most, on some of the samples.
+void measure_layers(const std::vector<Subject>& subjects, const ReportFlags& flags,
+                    const Globals& globals, ReportRecord& record, Log& log) {
+  if (flags.layer_samples == 0) return;
+  auto data = flags.data.open(subjects[0].runner->inputs());
+  if (data.order.size() > flags.layer_samples) data.order.resize(flags.layer_samples);
+  for (size_t i = 1; i < subjects.size(); ++i) {
+    Progress progress("compare", "samples", data.order.size(), globals.progress());
+    try {
+      record.candidates[i - 1].layers =
+          compare_tensors(subjects[0].model, subjects[i].model, data, std::nullopt, progress, log);
+    } catch (const Error& error) {
+      log.warn("no comparison of layers: " + error.message());
     }
   }
 }
@@ -188,6 +206,7 @@ int report(const ReportFlags& flags, const Globals& globals) {
   if (flags.data.given()) {
     measure_outputs(subjects, flags, globals, record, log);
     add_fidelity(subjects, record);
+    measure_layers(subjects, flags, globals, record, log);
   }
   if (!flags.no_bench) measure_speed(subjects, flags, record);
   fill_deltas(record);
@@ -227,6 +246,9 @@ std::function<int()> declare_report(CLI::App& app, const Globals& globals) {
       ->capture_default_str();
   app.add_option("--runs", flags->runs, "measured runs at least")
       ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--layer-samples", flags->layer_samples,
+                 "samples on which layers are compared; 0: none")
       ->capture_default_str();
   app.add_flag("--no-bench", flags->no_bench, "leave out latency and memory");
   app.footer(
