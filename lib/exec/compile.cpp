@@ -5,6 +5,7 @@
 #include "exec/program.h"
 #include "exec/split_codes.h"
 #include "kernels/host/copy.h"
+#include "ops/qoperator.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -542,10 +543,15 @@ class Compiler {
 
 void compile(const Graph& graph, const OpRegistry& ops, const SessionOptions& options,
              Session::Program& program) {
-  const auto edited = options.backend == Backend::onednn
-                          ? with_split_codes(graph, ops, {options.taps.begin(), options.taps.end()})
-                          : std::nullopt;
-  Compiler(edited ? *edited : graph, ops, options, program).run();
+  if (options.backend == Backend::reference) {
+    Compiler(graph, ops, options, program).run();
+    return;
+  }
+  std::optional<Graph> expanded;
+  if (has_qoperators(graph)) expand_qoperators(expanded.emplace(graph));
+  const Graph& qdq = expanded ? *expanded : graph;
+  const auto split = with_split_codes(qdq, ops, {options.taps.begin(), options.taps.end()});
+  Compiler(split ? *split : qdq, ops, options, program).run();
 }
 
 }  // namespace qtool

@@ -52,5 +52,8 @@ void register_non_max_suppression(OpRegistry& ops);
 void register_roi(OpRegistry& ops);
 void register_grid_sample(OpRegistry& ops);
 void register_quantize_linear(OpRegistry& ops);
+void register_dynamic_quantize(OpRegistry& ops);
+void register_integer_product(OpRegistry& ops);
+void register_qoperator(OpRegistry& ops);
 
 }  // namespace qtool

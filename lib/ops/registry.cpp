@@ -77,6 +77,9 @@ const OpRegistry& builtin_ops() {
     register_roi(ops);
     register_grid_sample(ops);
     register_quantize_linear(ops);
+    register_dynamic_quantize(ops);
+    register_integer_product(ops);
+    register_qoperator(ops);
     return ops;
   }();
   return registry;

@@ -4,6 +4,7 @@
 
 #include "catch.h"
 #include "ops/op_def.h"
+#include "ops/qoperator.h"
 #include "quant/target.h"
 #include "support/file.h"
 #include "support/text.h"
@@ -15,18 +16,22 @@ namespace {
 constexpr const char* kBegin = "<!-- ops: checked by tests/cli/ops_table_test.cpp -->\n";
 constexpr const char* kEnd = "<!-- /ops -->\n";
 
-std::string kernel(const OpDef& def) { return def.lower != nullptr ? "fast" : "reference"; }
+std::string kernel(const OpDef& def) {
+  if (const QOperator* form = find_qoperator(def.key)) return "that of " + form->real.type;
+  return def.lower != nullptr ? "fast" : "reference";
+}
 
 std::string by_record(const OpDef& def) {
   if (def.qdq == QdqRole::quantize) return "makes codes";
   if (def.qdq == QdqRole::dequantize) return "reads codes";
-  if (def.quant.behaviour == Behaviour::compute) return "computes on codes";
+  if (def.quant.behaviour == Behaviour::compute || computes_codes(def.key))
+    return "computes on codes";
   if (def.quant.behaviour == Behaviour::move_data) return "moves codes";
   return def.quant.keeps != nullptr ? "joins its producer" : "float";
 }
 
 std::string by_target(const OpDef& def, const Target& target) {
-  if (def.qdq != QdqRole::none) return "";
+  if (def.qdq != QdqRole::none || computes_codes(def.key)) return "";
   if (const auto found = target.computes.find(def.key); found != target.computes.end()) {
     return found->second.when == Eagerness::always ? "always" : "between codes";
   }

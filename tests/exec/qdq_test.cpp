@@ -240,11 +240,21 @@ TEST_CASE("Matrix products on codes: weights of any scaling that follows the col
   CHECK(!step_of(Session(square.m.graph, builtin_ops(), {}), "Conv").integer);
 }
 
-TEST_CASE("Weights with zero points, unsigned weights and half-quantized products run in float") {
+TEST_CASE("Unsigned weights around 128 are signed ones") {
+  Quantized q;
+  const ValueId w =
+      q.m.add("DequantizeLinear", {q.m.constant(noise_u8({4, 5, 3, 3})),
+                                   q.m.constant(scalar(0.01F)), q.m.constant(u8({}, {128}))});
+  q.finish(q.m.add("Conv", {q.real, w}), kOut);
+  CHECK(disagreement(q.m.graph, 0, 1.0001 * 0.04) == "");
+  CHECK(step_of(Session(q.m.graph, builtin_ops(), {}), "Conv").integer);
+}
+
+TEST_CASE("Weights with other zero points and half-quantized products run in float") {
   for (const bool is_signed : {false, true}) {
     Quantized q;
     const Constant codes = is_signed ? noise_s8({4, 5, 3, 3}) : noise_u8({4, 5, 3, 3});
-    const Constant zero = is_signed ? s8({}, {5}) : u8({}, {128});
+    const Constant zero = is_signed ? s8({}, {5}) : u8({}, {127});
     const ValueId w = q.m.add(
         "DequantizeLinear", {q.m.constant(codes), q.m.constant(scalar(0.01F)), q.m.constant(zero)});
     q.finish(q.m.add("Conv", {q.real, w}), kOut);

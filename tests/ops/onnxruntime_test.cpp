@@ -29,6 +29,9 @@ const std::map<std::string, std::string> kDiffers = {
     {"NonZero-17 scalar", "a scalar has no axes, so its indices have no rows"},
 };
 
+/// What it leaves unwritten.
+constexpr std::string_view kUnwritten = "MatMulInteger-17 nothing to add";
+
 /// What ONNX Runtime gives, or why it gives nothing.
 struct Opinion {
   std::vector<Tensor> results;
@@ -77,13 +80,14 @@ TEST_CASE("ONNX Runtime gives the same for the cases that it takes") {
   int compared = 0;
   int refused = 0;
   std::vector<OpCase> cases = data_movement_cases();
-  for (auto* const family : {conv_transpose_cases, layer_norm_cases, response_norm_cases,
-                             lp_pool_cases, recurrent_cases}) {
+  for (auto* const family :
+       {conv_transpose_cases, layer_norm_cases, response_norm_cases, lp_pool_cases, recurrent_cases,
+        integer_product_cases, qoperator_cases}) {
     for (OpCase& item : family()) cases.push_back(std::move(item));
   }
   for (const OpCase& item : cases) {
-    if (!item.error.empty()) continue;
     const std::string label = fmt::format("{}-{} {}", item.op, item.opset, item.name);
+    if (!item.error.empty() || label == kUnwritten) continue;
     const Opinion theirs = opinion_of(item, *library, folder / "case.onnx");
     if (!theirs.refusal.empty()) {
       ++refused;
@@ -95,7 +99,9 @@ TEST_CASE("ONNX Runtime gives the same for the cases that it takes") {
     const std::vector<Tensor> ours = own_results(item);
     std::string text;
     for (size_t i = 0; i < ours.size() && text.empty(); ++i) {
-      text = difference(ours[i], theirs.results[i], 1e-4, 1e-4);
+      // Its kernels on codes round their parameters first: one code.
+      const bool codes = item.op.starts_with("com.microsoft.");
+      text = difference(ours[i], theirs.results[i], 1e-4, codes ? 1 : 1e-4);
     }
     const bool listed = kDiffers.contains(label);
     if (!text.empty() && !listed) problems.push_back(label + ": " + text);

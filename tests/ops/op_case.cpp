@@ -60,13 +60,20 @@ Constant noise_s8(Shape shape, uint64_t seed) {
   });
 }
 
+OpKey op_key(const OpCase& item) {
+  const size_t dot = item.op.rfind('.');
+  if (dot == std::string::npos) return {"", item.op};
+  return {item.op.substr(0, dot), item.op.substr(dot + 1)};
+}
+
 CaseGraph build(const OpCase& item, Form form) {
   CaseGraph made;
   Graph& graph = made.graph;
   graph.model.opsets[""] = item.opset;
   Node node;
   node.name = "tested";
-  node.op = {"", item.op};
+  node.op = op_key(item);
+  if (!node.op.domain.empty()) graph.model.opsets[node.op.domain] = 1;
   for (const auto& [name, attribute] : item.attributes) node.attributes.set(name, attribute);
   for (size_t i = 0; i < item.inputs.size(); ++i) {
     const Constant& input = item.inputs[i];

@@ -63,7 +63,7 @@ inline Attribute text(const char* value) { return std::string(value); }
 
 struct OpCase {
   std::string name;
-  std::string op;
+  std::string op;  ///< "Conv", "com.microsoft.QLinearAdd" (of that domain's version 1)
   int64_t opset = 17;
   CaseAttributes attributes = {};
   std::vector<Constant> inputs = {};    ///< by slot; null: absent
@@ -74,6 +74,8 @@ struct OpCase {
   int outputs = 1;
   bool open_shape = false;  ///< the result's extents are known only when it is computed
 };
+
+OpKey op_key(const OpCase& item);
 
 /// How a case is asked: all inputs fed, those in `constants` as initializers, so and with each fed
 /// tensor stored channels_last, or everything as an initializer.
@@ -117,5 +119,7 @@ std::vector<OpCase> slice_cases();
 std::vector<OpCase> concat_pad_cases();
 std::vector<OpCase> data_movement_cases();
 std::vector<OpCase> quantize_cases();
+std::vector<OpCase> integer_product_cases();
+std::vector<OpCase> qoperator_cases();
 
 }  // namespace qtool::test

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "ops/op_def.h"
+#include "ops/qoperator.h"
 #include "options.h"
 #include "report/model_facts.h"
 #include "support/text.h"
@@ -28,6 +29,7 @@ Standing standing(const Graph& graph, const Node& node) {
   const OpDef* def = builtin_ops().find(node, graph.model);
   if (def == nullptr) return {"float", "qtool does not know the op; it passes through unchanged"};
   if (def->qdq != QdqRole::none) return {"-", "quantization itself"};
+  if (computes_codes(node.op)) return {"-", "quantized already"};
   switch (def->quant.behaviour) {
     case Behaviour::compute: return {"can be int8", "has integer kernels"};
     case Behaviour::move_data: return {"follows its input", "moves elements unchanged"};

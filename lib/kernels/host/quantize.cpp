@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "kernels/host/copy.h"
 #include "kernels/host/simd.h"
@@ -122,7 +123,75 @@ class DequantizeKernel final : public Kernel {
   bool is_signed_;
 };
 
+struct Bounds {
+  float low = 0;
+  float high = 0;
+};
+
+/// The range with 0 in it; NaN widens nothing. Sixteen lanes, which compilers keep in registers.
+QTOOL_SIMD Bounds bounds_of(const float* x, int64_t count) {
+  constexpr int64_t kLanes = 16;
+  std::array<float, kLanes> low{};
+  std::array<float, kLanes> high{};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const auto l = static_cast<size_t>(lane);
+      low[l] = x[i + lane] < low[l] ? x[i + lane] : low[l];
+      high[l] = x[i + lane] > high[l] ? x[i + lane] : high[l];
+    }
+  }
+  Bounds bounds;
+  for (; i < count; ++i) {
+    bounds.low = x[i] < bounds.low ? x[i] : bounds.low;
+    bounds.high = x[i] > bounds.high ? x[i] : bounds.high;
+  }
+  for (size_t l = 0; l < low.size(); ++l) {
+    bounds.low = std::min(bounds.low, low[l]);
+    bounds.high = std::max(bounds.high, high[l]);
+  }
+  return bounds;
+}
+
+class DynamicQuantizeKernel final : public Kernel {
+ public:
+  explicit DynamicQuantizeKernel(int64_t count)
+      : count_(count), parts_(static_cast<size_t>((count + kGrain - 1) / kGrain)) {}
+  void run(const KernelArgs& args) override {
+    const auto* from = static_cast<const float*>(args.inputs[0]);
+    const auto parts = static_cast<int64_t>(parts_.size());
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        parts_[static_cast<size_t>(p)] =
+            bounds_of(from + p * kGrain, std::min(kGrain, count_ - p * kGrain));
+      }
+    });
+    Bounds all;
+    for (const Bounds& part : parts_) {
+      all.low = std::min(all.low, part.low);
+      all.high = std::max(all.high, part.high);
+    }
+    Grid grid{all.high == all.low ? 1.0F : (all.high - all.low) / 255, 0, 0, 255};
+    grid.zero_point = quantize_value(-all.low, grid.scale, 0, 0, 255);
+    *static_cast<float*>(args.outputs[1]) = grid.scale;
+    *static_cast<uint8_t*>(args.outputs[2]) = static_cast<uint8_t>(grid.zero_point);
+    auto* to = static_cast<uint8_t*>(args.outputs[0]);
+    parallel_for(count_, kGrain, [&](int64_t begin, int64_t end) {
+      quantize_u8(from + begin, to + begin, end - begin, grid);
+    });
+  }
+  std::string description() const override { return "host dynamic quantize"; }
+
+ private:
+  int64_t count_;
+  std::vector<Bounds> parts_;
+};
+
 }  // namespace
+
+KernelPtr make_dynamic_quantize(const Shape& shape) {
+  return std::make_unique<DynamicQuantizeKernel>(element_count(shape));
+}
 
 MadeKernel make_quantize(const Shape& shape, const QuantParams& params, Layout from, Layout to) {
   if (const auto why = problem(params)) return MadeKernel::refused(*why);

@@ -15,4 +15,8 @@ MadeKernel make_quantize(const Shape& shape, const QuantParams& params, Layout f
 /// 8-bit codes (per tensor) → float32, layout kept.
 MadeKernel make_dequantize(const Shape& shape, const QuantParams& params);
 
+/// float32 → u8 codes, the scale and the zero point that the tensor's own range gives (ONNX's
+/// DynamicQuantizeLinear), layout kept. Outputs: codes, one float, one u8.
+KernelPtr make_dynamic_quantize(const Shape& shape);
+
 }  // namespace qtool

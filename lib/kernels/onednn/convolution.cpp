@@ -142,6 +142,13 @@ void drop_dimension(ConvolutionSpec& spec, size_t d) {
 }  // namespace
 
 MadeKernel make_convolution(const ConvolutionSpec& spec) {
+  if (spec.weight_params != nullptr && spec.weights->dtype() == DType::uint8) {
+    const SignedCodes weights = signed_codes(*spec.weights, *spec.weight_params);
+    ConvolutionSpec same = spec;
+    same.weights = &weights.codes;
+    same.weight_params = &weights.params;
+    return make_convolution(same);
+  }
   // oneDNN blocks over the innermost dimension: a convolution over time that an exporter gave a
   // width of 1 runs 5 times as fast in one dimension.
   ConvolutionSpec dense = spec;

@@ -19,6 +19,15 @@ dnnl::memory::desc matrices(const Operand& operand, bool transposed) {
 }  // namespace
 
 MadeKernel make_matmul(const MatmulSpec& spec) {
+  if (spec.weights.params != nullptr && spec.constant_weights != nullptr &&
+      spec.constant_weights->dtype() == DType::uint8) {
+    const SignedCodes weights = signed_codes(*spec.constant_weights, *spec.weights.params);
+    MatmulSpec same = spec;
+    same.constant_weights = &weights.codes;
+    same.weights.dtype = DType::int8;
+    same.weights.params = &weights.params;
+    return make_matmul(same);
+  }
   const Shape& w = spec.weights.shape;
   const int64_t macs =
       element_count(spec.destination.shape) * (w.size() >= 2 ? w[w.size() - 2] : 1);

@@ -84,6 +84,15 @@ int threads_worth(int64_t macs, bool integer) {
   return macs < least ? 1 : thread_count();
 }
 
+SignedCodes signed_codes(const Tensor& weights, const QuantParams& params) {
+  SignedCodes result{Tensor(DType::int8, weights.shape()), params};
+  std::ranges::transform(weights.data<uint8_t>(), result.codes.data<int8_t>().begin(),
+                         [](uint8_t code) { return static_cast<int8_t>(code - 128); });
+  result.params.type.is_signed = true;
+  for (int32_t& zero : result.params.zero_point) zero -= 128;
+  return result;
+}
+
 std::string overflow_problem(const QuantParams& source, const Tensor& weights) {
   switch (dnnl::get_effective_cpu_isa()) {
     case dnnl::cpu_isa::sse41:

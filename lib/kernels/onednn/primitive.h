@@ -48,6 +48,13 @@ dnnl::memory packed_codes(const dnnl::memory::desc& from, const void* data,
                           const dnnl::memory::desc& outputs_innermost,
                           const dnnl::memory::desc& to);
 
+/// u8 weights as the s8 codes of the same numbers, 128 less with their zero points.
+struct SignedCodes {
+  Tensor codes;
+  QuantParams params;
+};
+SignedCodes signed_codes(const Tensor& weights, const QuantParams& params);
+
 /// "", or why this CPU's integer kernels would be wrong with these weights. Without VNNI two
 /// products are added in 16 bits: 255 * 64 * 2 still fits, more saturates. And s8 sources are
 /// shifted to u8 at the price of the weights' lowest bit.

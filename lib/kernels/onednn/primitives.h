@@ -34,9 +34,9 @@ struct PostOpSpec {
 
 /// y = conv(x, w) + bias, then post-ops. Kernel inputs: x, (w), (b), post-op operands in order.
 /// Float: all operands float32. Integer: x u8 or s8 with per-tensor params, w s8 codes with zero
-/// points 0 (per tensor or per output channel), bias int32 codes in units of s_x * s_w, or float32;
-/// y u8 or s8 codes with per-tensor params, or float32. Weights and bias are packed into the
-/// kernel.
+/// points 0 or u8 codes with zero points 128 (per tensor or per output channel), bias int32 codes
+/// in units of s_x * s_w, or float32; y u8 or s8 codes with per-tensor params, or float32. Weights
+/// and bias are packed into the kernel.
 struct ConvolutionSpec {
   Operand source;                   ///< [N, C, spatial...]
   Operand destination;              ///< [N, M, spatial...]
