@@ -66,6 +66,10 @@ class GradContext {
   std::vector<std::pair<size_t, ValueId>> given_;
 };
 
+/// What a Softmax over the classes makes probabilities `scores` [N, C, ...] of, or `scores` itself
+/// where none does.
+ValueId logits_of(const Graph& graph, ValueId scores);
+
 /// A new value of a name that no value has.
 ValueId add_fresh_value(Graph& graph, std::string_view stem);
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "quant/names.h"
+#include "quant/widths.h"
 
 namespace qtool {
 
@@ -19,9 +20,9 @@ size_t at(NodeId id) { return static_cast<size_t>(id); }
 
 class ConstantPlanner {
  public:
-  ConstantPlanner(const PlanContext& context, const std::map<ValueId, ValueParams>& activations,
-                  QuantPlan& plan)
-      : context_(context), activations_(activations), plan_(plan) {}
+  ConstantPlanner(const PlanContext& context, const Selection& selection,
+                  const std::map<ValueId, ValueParams>& activations, QuantPlan& plan)
+      : context_(context), widths_(context, selection), activations_(activations), plan_(plan) {}
 
   /// The constants that a node moves have the parameters of what they are moved with.
   void plan_moved(NodeId id) {
@@ -62,7 +63,7 @@ class ConstantPlanner {
         within_frame([&] { return '"' + context_.graph.value(operand.value).name + '"'; },
                      [&] { return weight_ranges(*operand.constant, std::nullopt); });
     QuantParams params =
-        choose_params(range, context_.target.activation_type, context_.target.activation_scheme);
+        choose_params(range, widths_.activation_type({}), context_.target.activation_scheme);
     place(id, operand, params, "a constant, all of its range");
     return params;
   }
@@ -79,19 +80,20 @@ class ConstantPlanner {
 
   const QuantParams& weight_params(NodeId id, const Operand& operand) {
     const auto axis = weight_axis(id, operand);
-    const auto known = weights_.find({operand.value, axis});
+    const QuantType type = widths_.weight_type(id);
+    const auto known = weights_.find({operand.value, axis, type.bits});
     if (known != weights_.end()) return known->second;
     const Target& target = context_.target;
-    const auto ranges =
-        within_frame([&] { return "weights \"" + context_.graph.value(operand.value).name + '"'; },
-                     [&] {
-                       return context_.recipe.weight_method == WeightMethod::minmax
-                                  ? weight_ranges(*operand.constant, axis)
-                                  : mse_weight_ranges(*operand.constant, target.weight_type,
-                                                      target.weight_scheme, axis);
-                     });
-    QuantParams params = choose_params(ranges, target.weight_type, target.weight_scheme, axis);
-    return weights_.emplace(std::pair{operand.value, axis}, std::move(params)).first->second;
+    const auto ranges = within_frame(
+        [&] { return "weights \"" + context_.graph.value(operand.value).name + '"'; },
+        [&] {
+          return context_.recipe.weight_method == WeightMethod::minmax
+                     ? weight_ranges(*operand.constant, axis)
+                     : mse_weight_ranges(*operand.constant, type, target.weight_scheme, axis);
+        });
+    QuantParams params = choose_params(ranges, type, target.weight_scheme, axis);
+    return weights_.emplace(std::tuple{operand.value, axis, type.bits}, std::move(params))
+        .first->second;
   }
 
   std::string weight_reason(const QuantParams& params) const {
@@ -170,9 +172,10 @@ class ConstantPlanner {
   }
 
   const PlanContext& context_;
+  const Widths widths_;
   const std::map<ValueId, ValueParams>& activations_;
   QuantPlan& plan_;
-  std::map<std::pair<ValueId, std::optional<int>>, QuantParams> weights_;
+  std::map<std::tuple<ValueId, std::optional<int>, int>, QuantParams> weights_;
   std::map<ValueId, std::vector<size_t>> placed_;
 };
 
@@ -180,7 +183,7 @@ class ConstantPlanner {
 
 void plan_constants(const PlanContext& context, const Selection& selection,
                     const std::map<ValueId, ValueParams>& activations, QuantPlan& plan) {
-  ConstantPlanner planner(context, activations, plan);
+  ConstantPlanner planner(context, selection, activations, plan);
   for (const NodeId id : context.graph.nodes()) {
     within_frame([&] { return context.graph.describe(id); },
                  [&] {

@@ -40,6 +40,36 @@ class Inserter {
     graph_.erase(input);
   }
 
+  /// The element type of codes: 4-bit ones exist since opset 21, the others have 8 bits.
+  DType stored(const QuantType& type) const {
+    QuantType wider = type;
+    if (type.bits < 4 || (type.bits == 4 && plan_.opset < 21)) wider.bits = 8;
+    if (type.bits > 4 && type.bits < 8) wider.bits = 8;
+    return wider.storage();
+  }
+
+  /// A QuantizeLinear saturates where its type ends, which may be beyond the grid. What was moved
+  /// lies on the grid already.
+  bool must_clip(const Placement& placement) const {
+    const NodeId producer = graph_.value(placement.value).producer;
+    const bool moved = std::ranges::find(plan_.moved, producer) != plan_.moved.end();
+    return placement.params.type.bits < bits(stored(placement.params.type)) && !moved;
+  }
+
+  ValueId add_clip(const std::string& name, const TensorType& type, ValueId source,
+                   const QuantParams& params) {
+    const Range range = params.representable();
+    Node node;
+    node.name = names_.take(name + "_clip");
+    node.op = {"", "Clip"};
+    node.inputs = {source, add_constant(name + "_lowest", Tensor::scalar(range.low)),
+                   add_constant(name + "_highest", Tensor::scalar(range.high))};
+    node.outputs = {graph_.add_value(names_.take(name + "_clipped"), type)};
+    const ValueId result = node.outputs[0];
+    graph_.add_node(std::move(node));
+    return result;
+  }
+
   struct ParamValues {
     ValueId scale;
     ValueId zero_point;
@@ -57,7 +87,7 @@ class Inserter {
   ParamValues add_params(const std::string& stem, const QuantParams& params,
                          const TensorType& type) {
     const Shape shape = param_shape(params, type);
-    Tensor zero_points = cast(Tensor::of<int32_t>(shape, params.zero_point), params.type.storage());
+    Tensor zero_points = cast(Tensor::of<int32_t>(shape, params.zero_point), stored(params.type));
     return {add_constant(stem + "_scale", Tensor::of<float>(shape, params.scale)),
             add_constant(stem + "_zero_point", std::move(zero_points))};
   }
@@ -98,7 +128,8 @@ class Inserter {
       graph_.replace_uses(source, result, placement.uses);
     }
     const ValueId codes = graph_.add_value(names_.take(name + "_quantized"),
-                                           TensorType(placement.params.type.storage(), type.shape));
+                                           TensorType(stored(placement.params.type), type.shape));
+    if (must_clip(placement)) source = add_clip(name, type, source, placement.params);
     const ParamValues values = add_params(name, placement.params, type);
     add_node("QuantizeLinear", name + "_quantize", {source, values.scale, values.zero_point}, codes,
              placement.params);
@@ -112,7 +143,9 @@ class Inserter {
     const Constant elements = graph_.value(placement.value).constant;
     const ValueId result = add_dequantized(name, type);
     graph_.replace_uses(placement.value, result, placement.uses);
-    const ValueId codes = add_constant(name + "_quantized", quantize(*elements, placement.params));
+    const ValueId codes =
+        add_constant(name + "_quantized",
+                     cast(quantize(*elements, placement.params), stored(placement.params.type)));
     const ParamValues values = add_params(name, placement.params, type);
     add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point},
              result, placement.params);

@@ -8,6 +8,7 @@
 #include "quant/constants.h"
 #include "quant/ranges.h"
 #include "quant/selection.h"
+#include "quant/widths.h"
 
 namespace qtool {
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "quant/widths.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -112,9 +113,9 @@ void include(std::optional<Range>& range, const Range& other) {
 /// The range of one class, with the words for its reason.
 class RangeOf {
  public:
-  RangeOf(const PlanContext& context, const CalibrationTable& table,
+  RangeOf(const PlanContext& context, const CalibrationTable& table, const QuantType& type,
           std::vector<std::string>& notes)
-      : context_(context), table_(table), notes_(notes) {}
+      : context_(context), table_(table), type_(type), notes_(notes) {}
 
   std::pair<Range, std::string> operator()(const Class& group) {
     collect(group);
@@ -122,9 +123,8 @@ class RangeOf {
     std::optional<Range> range = known_;
     std::string reason = known_ ? "known from the op" : "constants";
     if (merged_.elements > 0) {
-      include(range,
-              select_range(merged_, context_.target.activation_type,
-                           context_.target.activation_scheme, context_.recipe.activation_method));
+      include(range, select_range(merged_, type_, context_.target.activation_scheme,
+                                  context_.recipe.activation_method));
       reason = to_string(context_.recipe.activation_method);
     }
     for (const Constant& constant : group.constants)
@@ -172,6 +172,7 @@ class RangeOf {
 
   const PlanContext& context_;
   const CalibrationTable& table_;
+  const QuantType& type_;
   std::vector<std::string>& notes_;
   std::optional<Range> by_hand_;
   std::optional<Range> known_;
@@ -218,10 +219,11 @@ std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
                                                  const CalibrationTable& table,
                                                  std::vector<std::string>& notes) {
   std::map<ValueId, ValueParams> result;
+  const Widths widths(context, selection);
   for (const auto& [root, group] : classes(context, selection)) {
-    const auto [range, method] = RangeOf(context, table, notes)(group);
-    QuantParams params = choose_params(std::array{range}, context.target.activation_type,
-                                       context.target.activation_scheme);
+    const QuantType type = widths.activation_type(group.members);
+    const auto [range, method] = RangeOf(context, table, type, notes)(group);
+    QuantParams params = choose_params(std::array{range}, type, context.target.activation_scheme);
     for (const Range& kept : group.kept) fit(params, range, kept);
     std::string reason =
         fmt::format("[{}, {}] {}", shortest(range.low), shortest(range.high), method);

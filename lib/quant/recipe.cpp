@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <regex>
+#include <set>
 
 #include "data/yaml.h"
 #include "quant/names.h"
@@ -78,6 +79,18 @@ WeightMethod parse_weight_method(const std::string& text) {
   throw usage_error("there is no weight method \"" + text + '"', "It is minmax or mse.");
 }
 
+void set_bits(Recipe& recipe, const std::string& text) {
+  std::set<char> seen;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    const bool known = (text[i] == 'w' || text[i] == 'a') && seen.insert(text[i]).second;
+    if (!known || i + 1 == text.size() || text[i + 1] < '2' || text[i + 1] > '8') {
+      throw usage_error("there are no widths \"" + text + '"',
+                        "Write w4a4, w4 or a8: weights and activations, each of 2 to 8 bits.");
+    }
+    (text[i] == 'w' ? recipe.weight_bits : recipe.activation_bits) = text[i + 1] - '0';
+  }
+}
+
 std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe) {
   const auto excluded = matched(graph, recipe.exclude, "--exclude");
   const auto included = matched(graph, recipe.include, "--include");
@@ -107,6 +120,10 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.per_tensor_weights = !member<bool>(json, key);
       } else if (key == "bias_correction") {
         recipe.bias_correction = member<bool>(json, key);
+      } else if (key == "bits") {
+        set_bits(recipe, member<std::string>(json, key));
+      } else if (key == "edges_too") {
+        recipe.edges_too = member<bool>(json, key);
       } else if (key == "include") {
         recipe.include = text_list(json, "include");
       } else if (key == "exclude") {
@@ -114,9 +131,9 @@ Recipe parse_recipe(const std::string& yaml) {
       } else if (key == "allow_quantized") {
         recipe.allow_quantized = member<bool>(json, key);
       } else {
-        const std::vector<std::string> keys{"activations",     "allow_quantized", "exclude",
-                                            "bias_correction", "include",         "per_channel",
-                                            "weights"};
+        const std::vector<std::string> keys{"activations", "allow_quantized", "bias_correction",
+                                            "bits",        "edges_too",       "exclude",
+                                            "include",     "per_channel",     "weights"};
         throw input_error(
             "a recipe has no key \"" + key + '"',
             "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,14 @@ struct Recipe {
   WeightMethod weight_method = WeightMethod::mse;
   std::vector<std::string> include;  ///< not empty: only these nodes are quantized
   std::vector<std::string> exclude;  ///< these stay float; wins over include
-  bool per_tensor_weights = false;   ///< one scale a weight, though the target takes more
-  bool bias_correction = true;       ///< take the mean error that rounded weights make off biases
-  bool allow_quantized = false;      ///< take a model that has Q/DQ already, leaving those parts
+  /// Bits of the grids of layers with weights: of the weights, and of what they read (2 to 8); the
+  /// target's where not set. The first and the last layers keep the target's unless edges_too.
+  std::optional<int> weight_bits = {};
+  std::optional<int> activation_bits = {};
+  bool edges_too = false;
+  bool per_tensor_weights = false;  ///< one scale a weight, though the target takes more
+  bool bias_correction = true;      ///< take the mean error that rounded weights make off biases
+  bool allow_quantized = false;     ///< take a model that has Q/DQ already, leaving those parts
 };
 
 /// A YAML file of the schema "qtool.recipe/1": activations, weights (minmax, mse), per_channel,
@@ -37,6 +43,9 @@ Recipe load_recipe(const std::string& path);
 /// "minmax", "mse". Errors (usage): another word.
 std::string to_string(WeightMethod method);
 WeightMethod parse_weight_method(const std::string& text);
+
+/// Sets both widths from "w4a4", "w4" or "a8". Errors (usage): another text, not 2 to 8 bits.
+void set_bits(Recipe& recipe, const std::string& text);
 
 /// Which nodes the patterns leave to be quantized, by node id; the reason where not, else empty.
 /// Errors (usage): a pattern that matches no node, with the nearest names; a regular expression

@@ -86,7 +86,7 @@ int64_t least_opset(const Target& target) {
 }  // namespace
 
 QuantType parse_quant_type(const std::string& text) {
-  for (const int bits : {4, 8, 16}) {
+  for (const int bits : {2, 3, 4, 5, 6, 7, 8, 16}) {
     for (const QuantType type : {QuantType{bits, false, false}, QuantType{bits, true, false},
                                  QuantType{bits, true, true}}) {
       if (to_string(type) == text) return type;
@@ -94,7 +94,7 @@ QuantType parse_quant_type(const std::string& text) {
   }
   throw input_error(
       "there is no quantized type \"" + text + '"',
-      "It is u or s and 4, 8 or 16, such as u8; signed ones may be narrow: \"s8 narrow\".");
+      "It is u or s and 2 to 8 or 16, such as u8; signed ones may be narrow: \"s8 narrow\".");
 }
 
 std::string to_string(Scheme scheme) {

@@ -7,7 +7,7 @@ using namespace qtool;
 using namespace qtool::test;
 
 namespace {
-const std::vector<std::string> kCommands{"inspect", "calibrate", "ptq",    "eval",
+const std::vector<std::string> kCommands{"inspect", "calibrate", "ptq",    "qat",   "eval",
                                          "compare", "bench",     "report", "doctor"};
 }
 

@@ -6,6 +6,9 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <thread>
 
 #include "catch.h"
 #include "support/file.h"
@@ -16,9 +19,11 @@ namespace qtool::test {
 
 namespace fs = std::filesystem;
 
-Outcome run(const std::vector<std::string>& arguments) {
-  // Files, not pipes: no output is too long for them.
-  const TemporaryFolder folder;
+namespace {
+
+/// Starts the program; nothing on its standard input, what it prints goes into files (not pipes: no
+/// output is too long for them).
+pid_t start(const std::vector<std::string>& arguments, const fs::path& folder) {
   const std::string out = folder / "out";
   const std::string err = folder / "err";
   posix_spawn_file_actions_t actions;
@@ -35,13 +40,31 @@ Outcome run(const std::vector<std::string>& arguments) {
       posix_spawn(&child, QTOOL_PROGRAM, &actions, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   REQUIRE(failure == 0);
+  return child;
+}
+
+}  // namespace
+
+Outcome run(const std::vector<std::string>& arguments) {
+  const TemporaryFolder folder;
+  const pid_t child = start(arguments, folder.path());
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   Outcome outcome;
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  outcome.out = read_file(out);
-  outcome.err = read_file(err);
+  outcome.out = read_file(folder / "out");
+  outcome.err = read_file(folder / "err");
   return outcome;
+}
+
+void run_and_kill(const std::vector<std::string>& arguments, const std::function<bool()>& ready) {
+  const TemporaryFolder folder;
+  const pid_t child = start(arguments, folder.path());
+  int status = 0;
+  while (waitpid(child, &status, WNOHANG) == 0) {
+    if (ready()) kill(child, SIGKILL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 Json run_json(std::vector<std::string> arguments) {

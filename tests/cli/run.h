@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,10 @@ struct Outcome {
 /// Runs qtool with these arguments and waits; nothing on its standard input.
 Outcome run(const std::vector<std::string>& arguments);
 
-/// The same with --json, which must give exit code 0 and one JSON document on stdout.
+/// The same, but kills it as soon as `ready` says so, if it has not ended before.
+void run_and_kill(const std::vector<std::string>& arguments, const std::function<bool()>& ready);
+
+/// run() with --json, which must give exit code 0 and one JSON document on stdout.
 Json run_json(std::vector<std::string> arguments);
 
 /// The model and the data that the repository ships.

@@ -62,7 +62,7 @@ TEST_CASE("what is wrong with a target is said with its key") {
   };
   CHECK(contains(broken("moves:", "moved:"), "\"moved\""));
   CHECK(
-      contains(broken("type: s8,", "type: s7,"), "activations: there is no quantized type \"s7\""));
+      contains(broken("type: s8,", "type: s9,"), "activations: there is no quantized type \"s9\""));
   CHECK(contains(broken("output: float", "output: double"),
                  "computes: MatMul: \"output\" is \"double\""));
   CHECK(contains(broken("when: inputs_quantized", "when: maybe"),

@@ -32,6 +32,11 @@ void PlanOptions::declare(CLI::App& app) {
   app.add_option("--weights", weights,
                  "how weight ranges follow from the weights: minmax, mse (default)")
       ->type_name("METHOD");
+  app.add_option("--bits", bits,
+                 "bits of the layers' weights and inputs, such as w4a4 or w4; default: the "
+                 "target's")
+      ->type_name("WIDTHS");
+  app.add_flag("--edges-too", edges_too, "with --bits: the first and last layers as well");
   app.add_option("--include", include,
                  "quantize only these: node names, op types, /regular expressions/")
       ->type_name("PATTERN");
@@ -51,6 +56,8 @@ Recipe PlanOptions::recipe() const {
   if (!weights.empty()) result.weight_method = parse_weight_method(weights);
   result.include.insert(result.include.end(), include.begin(), include.end());
   result.exclude.insert(result.exclude.end(), exclude.begin(), exclude.end());
+  if (!bits.empty()) set_bits(result, bits);
+  if (edges_too) result.edges_too = true;
   if (no_bias_correction) result.bias_correction = false;
   if (per_tensor) result.per_tensor_weights = true;
   if (allow_quantized) result.allow_quantized = true;
@@ -106,6 +113,23 @@ CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& da
   table.data = data.provenance;
   table.preprocessing = data.preprocessing.to_json();
   return table;
+}
+
+CalibrationTable table_of(const LoadedModel& model, const std::string& path) {
+  CalibrationTable table = read_table(path);
+  if (table.model_sha256 == model.file.sha256) return table;
+  throw input_error(
+      fmt::format("{} was made for {} with the SHA-256 {}..., {} has {}...", path, table.model_name,
+                  table.model_sha256.substr(0, 12), model.path.string(),
+                  model.file.sha256.substr(0, 12)),
+      "Calibrate this model: qtool calibrate " + model.path.string() + " --data ... -o " + path);
+}
+
+void stamp(Graph& graph, const LoadedModel& model, const QuantPlan& plan) {
+  auto& metadata = graph.model.metadata;
+  std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with("qtool."); });
+  metadata.emplace_back("qtool.source_sha256", model.file.sha256);
+  metadata.emplace_back("qtool.target", plan.target);
 }
 
 }  // namespace qtool

@@ -13,6 +13,8 @@ struct PlanOptions {
   std::string recipe_file;
   std::string activations;
   std::string weights;
+  std::string bits;
+  bool edges_too = false;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   bool per_tensor = false;
@@ -31,5 +33,11 @@ Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log
 CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data,
                                  const PlanOptions& plan, NonFinite non_finite,
                                  const Globals& globals, Log& log);
+
+/// The table in a file, which must have been made for this model. Errors (input): for another.
+CalibrationTable table_of(const LoadedModel& model, const std::string& path);
+
+/// Where the quantized model came from, in its metadata. A second quantization replaces the first.
+void stamp(Graph& graph, const LoadedModel& model, const QuantPlan& plan);
 
 }  // namespace qtool

@@ -41,30 +41,6 @@ void check(const PtqFlags& flags) {
   }
 }
 
-CalibrationTable table_for(const LoadedModel& model, const PtqFlags& flags, const Globals& globals,
-                           Log& log) {
-  if (flags.data.given())
-    return calibrate_model(model, flags.data, flags.plan, NonFinite::refuse, globals, log);
-  CalibrationTable table = read_table(flags.calibration);
-  if (table.model_sha256 != model.file.sha256) {
-    throw input_error(
-        fmt::format("{} was made for {} with the SHA-256 {}..., {} has {}...", flags.calibration,
-                    table.model_name, table.model_sha256.substr(0, 12), flags.model,
-                    model.file.sha256.substr(0, 12)),
-        "Calibrate this model: qtool calibrate " + flags.model + " --data ... -o " +
-            flags.calibration);
-  }
-  return table;
-}
-
-/// Where the quantized model came from, in its metadata. A second quantization replaces the first.
-void stamp(Graph& graph, const LoadedModel& model, const QuantPlan& plan) {
-  auto& metadata = graph.model.metadata;
-  std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with("qtool."); });
-  metadata.emplace_back("qtool.source_sha256", model.file.sha256);
-  metadata.emplace_back("qtool.target", plan.target);
-}
-
 int ptq(const PtqFlags& flags, const Globals& globals) {
   check(flags);
   Log log(globals.log_level());
@@ -76,7 +52,10 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   if (!flags.from_plan.empty()) {
     plan = read_plan(flags.from_plan, graph);
   } else {
-    const CalibrationTable table = table_for(model, flags, globals, log);
+    const CalibrationTable table =
+        flags.data.given()
+            ? calibrate_model(model, flags.data, flags.plan, NonFinite::refuse, globals, log)
+            : table_of(model, flags.calibration);
     if (!flags.data.given() && is_random(table.data)) log.warn(kRandomWarning);
     random = is_random(table.data);
     plan = within_frame([&] { return flags.model; },

@@ -3,6 +3,10 @@
 // scale and zero point are one number, or one per index of `axis`. The zero point is a float that
 // is rounded. FakeQuantizeGradient (gy, x, scale, zero_point?) → gx, gscale, gzero_point. The maths
 // is in kernels/host/fake_quantize.h.
+// RoundBias (b, input's scale, weights' scale) → y: the bias on the grid of whole accumulator
+// units, scale of the input times scale of the weights, as 32-bit codes have it. Its gradient goes
+// straight through; the scales have none of it. Few bits make that grid coarse: with 2-bit operands
+// a unit may be a third of the result's range.
 #include "kernels/host/fake_quantize.h"
 
 #include <cmath>
@@ -101,6 +105,31 @@ std::vector<Tensor> fake_quantize_gradient_reference(const ReferenceCall& call) 
   return results;
 }
 
+std::vector<Tensor> round_bias_reference(const ReferenceCall& call) {
+  const std::vector<double> bias = reals(call, 0);
+  const std::vector<double> input = reals(call, 1);
+  const std::vector<double> weights = reals(call, 2);
+  std::vector<double> y(bias.size());
+  for (size_t c = 0; c < y.size(); ++c) {
+    const double product = input.at(0) * weights[weights.size() == 1 ? 0 : c];
+    const float scale = std::max(static_cast<float>(product), kMinScale);
+    const int32_t code = quantize_bias(static_cast<float>(bias[c]), scale);
+    y[c] = static_cast<double>(static_cast<float>(code) * scale);
+  }
+  return one_result(real_tensor(call.input(0).dtype(), call.input(0).shape(), y));
+}
+
+void infer_round_bias(InferContext& context) {
+  const auto bias = context.node.input_type(0).concrete_shape();
+  const auto scale = context.node.input_type(2).concrete_shape();
+  const bool fits = !bias || !scale || element_count(*scale) == 1 ||
+                    element_count(*scale) == element_count(*bias);
+  if (!fits) throw input_error("neither one scale nor one for each element of the bias");
+  infer_like<0>(context);
+}
+
+void round_bias_gradient(GradContext& context) { context.give(0, context.upstream()); }
+
 void infer_fake_quantize(InferContext& context) {
   const NodeView& node = context.node;
   const auto x = node.input_type(0).concrete_shape();
@@ -164,6 +193,9 @@ void register_training_fake_quantize(OpRegistry& ops) {
   forward.lower = lower_fake_quantize;
   forward.gradient = fake_quantize_gradient;
   ops.add(std::move(forward));
+  OpDef bias = training_record("RoundBias", {3, 3}, {1, 1}, infer_round_bias, round_bias_reference);
+  bias.gradient = round_bias_gradient;
+  ops.add(std::move(bias));
   OpDef backward = training_record("FakeQuantizeGradient", {3, 4}, {1, 3},
                                    infer_fake_quantize_gradient, fake_quantize_gradient_reference);
   backward.taste = LayoutTaste::any;

@@ -4,6 +4,7 @@
 //     1 - e at the label, and e / C more everywhere (Szegedy et al. 2016, arXiv:1512.00567)
 //   Distillation (scores, teacher's scores) {temperature T}: T² KL(softmax(teacher / T) ||
 //     softmax(scores / T)) (Hinton et al. 2015, arXiv:1503.02531)
+//   MeanSquaredError (x, target): the mean over all elements
 // and their gradients for scores, (g, scores, labels or teacher's) → gscores.
 #include <cmath>
 
@@ -126,9 +127,35 @@ std::vector<Tensor> distillation_gradient_reference(const ReferenceCall& call) {
   return toward(call, rows, teacher_probabilities(call, 2, rows), temperature(call));
 }
 
+void check_target(const ReferenceCall& call, size_t slot) {
+  if (call.input(slot).size() == 0 || call.input(slot).size() != call.input(slot + 1).size()) {
+    throw input_error("other values to learn from");
+  }
+}
+
+std::vector<Tensor> squared_error_reference(const ReferenceCall& call) {
+  check_target(call, 0);
+  const std::vector<double> x = reals(call, 0);
+  const std::vector<double> target = reals(call, 1);
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); ++i) sum += (x[i] - target[i]) * (x[i] - target[i]);
+  return number(call, sum / static_cast<double>(x.size()));
+}
+
+std::vector<Tensor> squared_error_gradient_reference(const ReferenceCall& call) {
+  check_target(call, 1);
+  std::vector<double> x = reals(call, 1);
+  const std::vector<double> target = reals(call, 2);
+  const double factor = 2 * reals(call, 0).at(0) / static_cast<double>(x.size());
+  for (size_t i = 0; i < x.size(); ++i) x[i] = factor * (x[i] - target[i]);
+  return one_result(real_tensor(call.input(1).dtype(), call.input(1).shape(), x));
+}
+
 template <size_t variant>
 void loss_gradient(GradContext& context) {
-  const char* op = variant == 0 ? "CrossEntropyGradient" : "DistillationGradient";
+  constexpr const char* kOps[] = {"CrossEntropyGradient", "DistillationGradient",
+                                  "MeanSquaredErrorGradient"};
+  const char* op = kOps[variant];
   if (context.wants(1)) throw unsupported_error("what is learned from cannot be trained itself");
   context.give(0, context.emit(op, {context.upstream(), context.input(0), context.input(1)},
                                context.node.attributes()));
@@ -145,6 +172,12 @@ void register_training_loss(OpRegistry& ops) {
       training_record("Distillation", {2, 2}, {1, 1}, infer_number, distillation_reference);
   distillation.gradient = loss_gradient<1>;
   ops.add(std::move(distillation));
+  OpDef squared =
+      training_record("MeanSquaredError", {2, 2}, {1, 1}, infer_number, squared_error_reference);
+  squared.gradient = loss_gradient<2>;
+  ops.add(std::move(squared));
+  ops.add(training_record("MeanSquaredErrorGradient", {3, 3}, {1, 1}, infer_like<1>,
+                          squared_error_gradient_reference));
   ops.add(training_record("CrossEntropyGradient", {3, 3}, {1, 1}, infer_like<1>,
                           cross_entropy_gradient_reference));
   ops.add(training_record("DistillationGradient", {3, 3}, {1, 1}, infer_like<1>,

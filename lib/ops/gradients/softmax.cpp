@@ -68,6 +68,18 @@ void give_softmax(GradContext& context, bool log) {
 
 }  // namespace
 
+ValueId logits_of(const Graph& graph, ValueId scores) {
+  const NodeId producer = graph.value(scores).producer;
+  if (producer == NodeId::none) return scores;
+  const Node& node = graph.node(producer);
+  if (node.op != OpKey{"", "Softmax"}) return scores;
+  // Over the classes: axis 1, or the last of two. Before opset 13 the default was 1.
+  const int64_t axis = node.attributes.integer("axis", graph.model.opset() < 13 ? 1 : -1);
+  const auto& type = graph.value(scores).type.shape;
+  const bool last_of_two = axis == -1 && (!type || type->size() == 2);
+  return axis == 1 || last_of_two ? node.inputs.at(0) : scores;
+}
+
 void softmax_gradient(GradContext& context) { give_softmax(context, false); }
 void log_softmax_gradient(GradContext& context) { give_softmax(context, true); }
 

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+#include "support/json.h"
+#include "train/trainer.h"
+
+namespace qtool {
+
+/// The state of a training between two epochs as an .npz file: parameters, optimizer, best epoch.
+/// `identity` says what is trained and how; going on is only possible with the same. Written
+/// atomically; the same state gives the same bytes.
+void write_checkpoint(const std::filesystem::path& path, const Json& identity,
+                      const std::vector<Parameter>& parameters, TrainState& state);
+
+/// Puts back what was written. Errors (input): no such file, another file, another identity (names
+/// what differs), tensors that do not fit.
+void read_checkpoint(const std::filesystem::path& path, const Json& identity,
+                     std::vector<Parameter>& parameters, TrainState& state);
+
+}  // namespace qtool

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/fake_quantize.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "ops/gradient.h"
+#include "quant/settle.h"
+
+namespace qtool {
+
+namespace {
+
+size_t at(NodeId id) { return static_cast<size_t>(id); }
+
+OperandRole role_of(const OpDef& def, size_t slot) {
+  const auto& rules = def.quant.inputs;
+  return rules.empty() ? OperandRole::none : rules[std::min(slot, rules.size() - 1)].role;
+}
+
+/// Placements that share their parameters, each standing for its set by the lowest index.
+class Ties {
+ public:
+  explicit Ties(size_t count) : parent_(count) {
+    std::iota(parent_.begin(), parent_.end(), size_t{0});
+  }
+  size_t root(size_t i) const {
+    while (parent_[i] != i) i = parent_[i];
+    return i;
+  }
+  void tie(size_t a, size_t b) {
+    const size_t one = root(a);
+    const size_t other = root(b);
+    parent_[std::max(one, other)] = std::min(one, other);
+  }
+
+ private:
+  std::vector<size_t> parent_;
+};
+
+class Inserter {
+ public:
+  Inserter(TrainableGraph start, const OpRegistry& ops, const QuantPlan& plan,
+           const GridOptions& options)
+      : ops_(ops), plan_(plan), options_(options), ties_(plan.placements.size()),
+        moved_(start.graph.node_id_bound()) {
+    result_.trainable = std::move(start);
+    graph().model.opsets[kTrainingDomain] = 1;
+    for (const NodeId id : plan.moved) moved_[at(id)] = true;
+    facts_ = infer_facts(graph(), ops);
+  }
+
+  QuantizedTraining run() {
+    tie_moves();
+    find_bounds();
+    for (size_t i = 0; i < plan_.placements.size(); ++i) {
+      if (ties_.root(i) == i) add_parameters(i);
+    }
+    for (const RemovedNode& removed : plan_.removed) remove(removed.node);
+    for (size_t i = 0; i < plan_.placements.size(); ++i) place(i);
+    for (const BiasPlacement& bias : plan_.biases) place_bias(bias);
+    std::ranges::sort(result_.grids, {}, &LearnedGrid::placement);
+    return std::move(result_);
+  }
+
+ private:
+  Graph& graph() { return result_.trainable.graph; }
+  std::vector<Parameter>& parameters() { return result_.trainable.parameters; }
+  const OpDef* def(NodeId id) { return ops_.find(graph().node(id), graph().model); }
+
+  /// What a node that moves codes reads and makes has one grid.
+  void tie_moves() {
+    std::map<Use, size_t, bool (*)(const Use&, const Use&)> readers([](const Use& a, const Use& b) {
+      return std::pair(a.node, a.slot) < std::pair(b.node, b.slot);
+    });
+    std::map<ValueId, size_t> made;
+    for (size_t i = 0; i < plan_.placements.size(); ++i) {
+      for (const Use& use : plan_.placements[i].uses) readers.emplace(use, i);
+      if (plan_.placements[i].kind == Placement::Kind::activation) {
+        made.emplace(plan_.placements[i].value, i);
+      }
+    }
+    std::vector<NodeId> tying = plan_.moved;
+    for (const NodeId id : plan_.quantized) {
+      if (def(id)->quant.shares_params) tying.push_back(id);
+    }
+    for (const NodeId id : tying) {
+      std::optional<size_t> first;
+      const auto tie = [&](size_t placement) {
+        if (first) ties_.tie(*first, placement);
+        first = placement;
+      };
+      const Node& node = graph().node(id);
+      for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
+        const auto found = readers.find({id, static_cast<int>(slot)});
+        if (found != readers.end()) tie(found->second);
+      }
+      for (const ValueId output : node.outputs) {
+        if (const auto found = made.find(output); found != made.end()) tie(found->second);
+      }
+    }
+  }
+
+  /// What removed nodes let through, by the set of placements that must imply it.
+  void find_bounds() {
+    for (const RemovedNode& removed : plan_.removed) {
+      const OpDef* record = def(removed.node);
+      const ValueId result = graph().node(removed.node).outputs.at(0);
+      const NodeView view(graph(), removed.node, facts_,
+                          graph().model.opset(graph().node(removed.node).op.domain));
+      const auto kept = record->quant.keeps == nullptr ? std::nullopt : record->quant.keeps(view);
+      for (size_t i = 0; kept && i < plan_.placements.size(); ++i) {
+        if (plan_.placements[i].value == result) kept_[ties_.root(i)].push_back(*kept);
+      }
+    }
+  }
+
+  /// The largest scale with which the grid lies in the range.
+  static float largest_scale(QuantParams params, const Range& kept) {
+    const auto above = static_cast<float>(params.type.highest() - params.zero_point[0]);
+    const auto below = static_cast<float>(params.zero_point[0] - params.type.lowest());
+    float most = std::numeric_limits<float>::max();
+    if (above > 0) most = std::min(most, kept.high / above);
+    if (below > 0) most = std::min(most, -kept.low / below);
+    const auto outside = [&](float scale) {
+      params.scale[0] = scale;
+      const Range range = params.representable();
+      return range.low < kept.low || range.high > kept.high;
+    };
+    for (int step = 0; step < 8 && outside(most); ++step) most = std::nextafter(most, 0.0F);
+    return std::max(most, kMinScale);
+  }
+
+  void add_parameters(size_t root) {
+    const Placement& placement = plan_.placements[root];
+    const QuantParams& params = placement.params;
+    const std::string name = graph().value(placement.value).name;  // values move when one is added
+    const Shape shape =
+        params.per_tensor() ? Shape{} : Shape{static_cast<int64_t>(params.scale.size())};
+    Parameter scale;
+    scale.kind = Parameter::Kind::scale;
+    scale.name = name + "_scale";
+    scale.value = Tensor::of<float>(shape, params.scale);
+    const float least = *std::ranges::min_element(params.scale);
+    scale.lowest = std::max(kMinScale, least * 0x1p-10F);
+    const auto bounds = kept_.find(root);
+    const bool bounded = bounds != kept_.end();
+    for (const Range& kept : bounded ? bounds->second : std::vector<Range>{}) {
+      scale.highest = std::min(scale.highest, largest_scale(params, kept));
+    }
+    scale_of_[root] = add(std::move(scale));
+    const int32_t zero = params.zero_point[0];
+    const bool inside = zero > params.type.lowest() && zero < params.type.highest();
+    const bool learned = options_.learn_zero_points && inside && !bounded && params.per_tensor() &&
+                         !params.type.is_signed && placement.kind == Placement::Kind::activation;
+    std::vector<float> zeros(params.zero_point.begin(), params.zero_point.end());
+    Tensor value = Tensor::of<float>(shape, zeros);
+    if (learned) {
+      Parameter parameter;
+      parameter.kind = Parameter::Kind::zero_point;
+      parameter.name = name + "_zero_point";
+      parameter.value = std::move(value);
+      parameter.lowest = static_cast<float>(params.type.lowest());
+      parameter.highest = static_cast<float>(params.type.highest());
+      zero_of_[root] = add(std::move(parameter));
+    } else if (std::ranges::any_of(zeros, [](float z) { return z != 0; })) {
+      const ValueId id = add_fresh_value(graph(), name + "_zero_point");
+      graph().set_constant(id, make_constant(std::move(value)));
+      fixed_zero_.emplace(root, id);
+    }
+  }
+
+  size_t add(Parameter parameter) {
+    parameter.id = add_fresh_value(graph(), parameter.name);
+    graph().set_type(parameter.id, TensorType(DType::float32, parameter.value.shape()));
+    if (options_.learn_scales) {
+      graph().add_input(parameter.id);
+    } else {
+      graph().set_constant(parameter.id, make_constant(parameter.value.clone()));
+    }
+    parameters().push_back(std::move(parameter));
+    return parameters().size() - 1;
+  }
+
+  void remove(NodeId id) {
+    const ValueId input = graph().node(id).inputs.at(0);
+    const ValueId result = graph().node(id).outputs.at(0);
+    const NodeId producer = graph().value(input).producer;
+    const int slot = graph().value(input).producer_slot;
+    graph().erase(id);
+    graph().set_output(producer, slot, result);
+    graph().erase(input);
+  }
+
+  /// 1 / sqrt(n Q)
+  float share(const Placement& placement) {
+    const TensorType& type = facts_[placement.value].type;
+    double elements = 1;
+    const bool activation = placement.kind == Placement::Kind::activation;
+    for (size_t d = activation ? 1 : 0; type.shape && d < type.shape->size(); ++d) {
+      elements *= static_cast<double>((*type.shape)[d].value.value_or(1));
+    }
+    const QuantParams& params = placement.params;
+    elements /= static_cast<double>(params.scale.size());
+    const int32_t zero = params.zero_point[0];
+    const int32_t steps = std::max(params.type.highest() - zero, zero - params.type.lowest());
+    return static_cast<float>(1 / std::sqrt(std::max(elements, 1.0) * steps));
+  }
+
+  void place(size_t i) {
+    const Placement& placement = plan_.placements[i];
+    const size_t root = ties_.root(i);
+    LearnedGrid grid{i, scale_of_.at(root), {}};
+    if (const auto found = zero_of_.find(root); found != zero_of_.end()) {
+      grid.zero_point = found->second;
+    }
+    result_.grids.push_back(grid);
+    const NodeId producer = graph().value(placement.value).producer;
+    // What was moved lies on the grid already.
+    if (producer != NodeId::none && at(producer) < moved_.size() && moved_[at(producer)]) return;
+    Node node;
+    node.op = {kTrainingDomain, "FakeQuantize"};
+    node.attributes.set("lowest", static_cast<int64_t>(placement.params.type.lowest()));
+    node.attributes.set("highest", static_cast<int64_t>(placement.params.type.highest()));
+    node.attributes.set("share", share(placement));
+    if (placement.params.axis) {
+      node.attributes.set("axis", static_cast<int64_t>(*placement.params.axis));
+    }
+    ValueId source = placement.value;
+    const ValueId fresh = add_fresh_value(graph(), graph().value(placement.value).name);
+    ValueId result = fresh;
+    if (placement.output) {
+      source = fresh;
+      result = placement.value;
+      const int slot = graph().value(placement.value).producer_slot;
+      graph().set_output(producer, slot, source);
+    } else {
+      graph().replace_uses(source, result, placement.uses);
+    }
+    node.inputs = {source, parameters()[grid.scale].id};
+    if (grid.zero_point) node.inputs.push_back(parameters()[*grid.zero_point].id);
+    if (const auto fixed = fixed_zero_.find(root); fixed != fixed_zero_.end()) {
+      node.inputs.push_back(fixed->second);
+    }
+    node.outputs = {result};
+    graph().add_node(std::move(node));
+  }
+
+  void place_bias(const BiasPlacement& bias) {
+    const BiasOperands operands = bias_operands(graph(), ops_, plan_, bias);
+    const auto scale_of = [&](size_t placement) {
+      return parameters()[scale_of_.at(ties_.root(placement))].id;
+    };
+    Node node;
+    node.op = {kTrainingDomain, "RoundBias"};
+    node.inputs = {bias.value, scale_of(operands.data), scale_of(operands.weights)};
+    node.outputs = {add_fresh_value(graph(), graph().value(bias.value).name)};
+    graph().replace_uses(bias.value, node.outputs[0], std::array{bias.use});
+    graph().add_node(std::move(node));
+  }
+
+  const OpRegistry& ops_;
+  const QuantPlan& plan_;
+  const GridOptions& options_;
+  Ties ties_;
+  std::vector<bool> moved_;
+  Facts facts_;
+  QuantizedTraining result_;
+  std::map<size_t, std::vector<Range>> kept_;  ///< by the lowest of tied placements, as the rest
+  std::map<size_t, size_t> scale_of_;
+  std::map<size_t, size_t> zero_of_;
+  std::map<size_t, ValueId> fixed_zero_;
+};
+
+}  // namespace
+
+TrainableGraph trainable(const Graph& graph, const OpRegistry& ops,
+                         const std::function<bool(NodeId)>& frozen) {
+  TrainableGraph result{graph, {}};
+  std::map<ValueId, Parameter::Kind> kinds;
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    const OpDef* def = ops.find(node, graph.model);
+    if (def == nullptr || (frozen && frozen(id))) continue;
+    for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
+      const ValueId input = node.inputs[slot];
+      const OperandRole role = role_of(*def, slot);
+      if (input == ValueId::none || (role != OperandRole::weight && role != OperandRole::bias)) {
+        continue;
+      }
+      const Constant constant = graph.constant(input);
+      if (constant == nullptr || constant->dtype() != DType::float32) continue;
+      kinds.emplace(input,
+                    role == OperandRole::weight ? Parameter::Kind::weight : Parameter::Kind::bias);
+    }
+  }
+  for (const auto& [id, kind] : kinds) {
+    Parameter parameter;
+    parameter.kind = kind;
+    parameter.id = id;
+    parameter.name = graph.value(id).name;
+    parameter.value = graph.constant(id)->clone();
+    result.graph.set_constant(id, nullptr);
+    result.graph.set_type(id, TensorType(DType::float32, parameter.value.shape()));
+    if (!result.graph.is_input(id)) result.graph.add_input(id);
+    result.parameters.push_back(std::move(parameter));
+  }
+  return result;
+}
+
+QuantizedTraining insert_fake_quant(TrainableGraph float_graph, const OpRegistry& ops,
+                                    const QuantPlan& plan, const GridOptions& options) {
+  return Inserter(std::move(float_graph), ops, plan, options).run();
+}
+
+QuantPlan learned_plan(const Graph& graph, const OpRegistry& ops, const QuantPlan& plan,
+                       const QuantizedTraining& learned) {
+  QuantPlan result = plan;
+  for (const LearnedGrid& grid : learned.grids) {
+    Placement& placement = result.placements.at(grid.placement);
+    const auto scales = learned.trainable.parameters[grid.scale].value.data<float>();
+    std::vector<int32_t> zeros = placement.params.zero_point;
+    if (grid.zero_point) {
+      const float zero = learned.trainable.parameters[*grid.zero_point].value.data<float>()[0];
+      zeros = {static_cast<int32_t>(std::nearbyint(zero))};
+    }
+    placement.params =
+        checked_params(placement.params.type, {scales.begin(), scales.end()}, std::move(zeros),
+                       placement.params.axis, placement.params.block_size);
+    placement.reason = "learned, from " + placement.reason;
+  }
+  for (BiasPlacement& bias : result.biases) bias.shift.clear();
+  settle_biases(graph, ops, result);
+  return result;
+}
+
+Graph with_learned_constants(const Graph& graph, const std::vector<Parameter>& parameters) {
+  Graph result = graph;
+  for (const Parameter& parameter : parameters) {
+    if (parameter.kind != Parameter::Kind::weight && parameter.kind != Parameter::Kind::bias) {
+      continue;
+    }
+    result.set_constant(parameter.id, make_constant(parameter.value.clone()));
+  }
+  return result;
+}
+
+}  // namespace qtool

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// `qtool qat` on the shipped model, few samples and epochs.
+#include <algorithm>
+
+#include "catch.h"
+#include "exec/onnxruntime_runner.h"
+#include "onnx_io/onnx_io.h"
+#include "run.h"
+#include "support/file.h"
+#include "support/text.h"
+
+using namespace qtool;
+using namespace qtool::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+const std::string kModel = shipped("glyphs_cnn.onnx");
+
+Words qat(const fs::path& output, const Words& more) {
+  return words({"qat", kModel, "--epochs", "2", "--samples", "320", "-o", output}, train_data(),
+               more);
+}
+
+Words validated(const fs::path& output, const Words& more) {
+  return qat(output, words({"--val", shipped("glyphs_test.npz"), "--val-samples", "500"}, more));
+}
+
+double top1(const fs::path& model, const Words& more = {}) {
+  const Json json = run_json(words({"eval", model, "--samples", "500"}, test_data(), more));
+  return json.at("metrics").at("top1").get<double>();
+}
+
+void check_refused(const Words& arguments, int code, const Words& said) {
+  const Outcome outcome = run(arguments);
+  INFO("$ qtool " << join(arguments, " ") << "\n" << outcome.out << outcome.err);
+  CHECK(outcome.code == code);
+  CHECK(outcome.out.empty());
+  CHECK(!has(outcome.err, "bug"));
+  for (const std::string& part : said) {
+    INFO("should say: " << part);
+    CHECK(has(outcome.err, part));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("qat: the exported model has the accuracy of the last validation, here and elsewhere") {
+  const TemporaryFolder folder;
+  const fs::path output = folder / "q.onnx";
+  const fs::path plan = folder / "plan.json";
+  const fs::path log = folder / "log.jsonl";
+  const Json json =
+      run_json(validated(output, {"--bits", "w4a4", "--distill", "--plan", plan, "--log", log}));
+  CHECK(json.at("schema") == "qtool.qat/1");
+  CHECK(json.at("epochs").size() == 2);
+  const double accuracy = json.at("accuracy").get<double>();
+  CHECK(accuracy >= json.at("ptq_accuracy").get<double>() - 0.01);
+  CHECK(accuracy > 0.9);
+  CHECK(top1(output) == Approx(accuracy).margin(0.001));
+  CHECK(split(read_file(log), '\n').at(0) == json.at("epochs").at(0).dump());
+  CHECK(files_in(folder.path()) == Words{"log.jsonl", "plan.json", "q.onnx"});
+  // The plan alone gives the grids again; its weights are those of the float file, not trained.
+  CHECK(run({"ptq", kModel, "--from-plan", plan, "-o", folder / "again.onnx"}).code == 0);
+  const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
+  if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");
+  CHECK(top1(output, {"--runner", "onnxruntime", "--ort-library", *library}) ==
+        Approx(accuracy).margin(0.004));
+}
+
+TEST_CASE("qat: the same bytes with one and two threads; other seeds give others") {
+  const TemporaryFolder folder;
+  const auto bytes = [&](const Words& more) {
+    const fs::path output = folder / "q.onnx";
+    const Outcome outcome =
+        run(qat(output, words({"--bits", "w4a4", "--augment", "crop:1"}, more)));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return read_file(output);
+  };
+  const std::string one = bytes({"--threads", "1"});
+  CHECK(bytes({"--threads", "2"}) == one);
+  CHECK(bytes({"--seed", "2"}) != one);
+}
+
+TEST_CASE("qat: a table made before gives the model that calibrating itself gives") {
+  const TemporaryFolder folder;
+  const fs::path table = folder / "table.json";
+  REQUIRE(run(words({"calibrate", kModel, "--samples", "320", "-o", table}, train_data())).code ==
+          0);
+  REQUIRE(run(qat(folder / "one.onnx", {"--calibration", table})).code == 0);
+  REQUIRE(run(qat(folder / "two.onnx", {})).code == 0);
+  CHECK(read_file(folder / "one.onnx") == read_file(folder / "two.onnx"));
+}
+
+TEST_CASE("qat: killed and resumed, the same model as in one go") {
+  const TemporaryFolder folder;
+  const Words flags{"--bits", "w4a4", "--epochs", "6"};
+  const auto line = [&](const std::string& name, const Words& more) {
+    Words all = words({"qat", kModel, "--samples", "640", "-o", folder / (name + ".onnx")},
+                      train_data(), flags, more);
+    return all;
+  };
+  const Words whole = line("whole", {"--log", folder / "whole.jsonl"});
+  REQUIRE(run(whole).code == 0);
+  const fs::path checkpoint = folder / "state.npz";
+  const Words kept{"--checkpoint", checkpoint, "--log", folder / "cut.jsonl"};
+  run_and_kill(line("cut", kept), [&] { return fs::exists(checkpoint); });
+  REQUIRE(fs::exists(checkpoint));
+  const Outcome resumed = run(line("cut", words(kept, Words{"--resume"})));
+  INFO(resumed.err);
+  REQUIRE(resumed.code == 0);
+  CHECK(has(resumed.out, "resumed after epoch"));
+  CHECK(read_file(folder / "cut.onnx") == read_file(folder / "whole.onnx"));
+  CHECK(read_file(folder / "cut.jsonl") == read_file(folder / "whole.jsonl"));
+  // A finished training has nothing left to do; with other flags it cannot go on.
+  CHECK(run(line("cut", words(kept, Words{"--resume"}))).code == 0);
+  check_refused(line("cut", words(kept, Words{"--resume", "--lr", "0.5"})), 1,
+                {"state.npz", "lr 0.01", "0.5", "--resume"});
+}
+
+TEST_CASE("qat refuses what the command line cannot mean") {
+  const TemporaryFolder folder;
+  const fs::path output = folder / "q.onnx";
+  check_refused({"qat", kModel}, 2, {"-o"});
+  check_refused({"qat", kModel, "-o", output, "--epochs", "1"}, 2, {"--data"});
+  check_refused(words({"qat", kModel, "-o", output}, train_data()), 2, {"--epochs"});
+  check_refused(words({"qat", kModel, "-o", output, "--epochs", "0"}, train_data()), 2,
+                {"--epochs", "0"});
+  check_refused(qat(output, {"--optimizer", "rmsprop"}), 2, {"--optimizer", "rmsprop", "adamw"});
+  check_refused(qat(output, {"--schedule", "linear"}), 2, {"--schedule", "linear", "cosine"});
+  check_refused(qat(output, {"--bits", "w1a4"}), 2, {"w1a4", "w4a4"});
+  check_refused(qat(output, {"--bits", "4"}), 2, {"\"4\"", "w4a4"});
+  check_refused(qat(output, {"--augment", "rotate"}), 2, {"rotate", "crop:4"});
+  check_refused(qat(output, {"--batch", "0"}), 2, {"--batch"});
+  check_refused(qat(output, {"--lr", "fast"}), 2, {"--lr", "fast"});
+  check_refused(qat(output, {"--lr", "-1"}), 2, {"--lr"});
+  check_refused(qat(output, {"--resume"}), 2, {"--resume", "--checkpoint"});
+  check_refused(qat(output, {"--freeze", "no_such_node"}), 2, {"no_such_node"});
+  check_refused(qat(output, {"--plan", output}), 2, {"--plan"});
+  check_refused(qat(kModel, {}), 2, {"-o", "glyphs_cnn.onnx"});
+  check_refused(qat(folder / "no" / "q.onnx", {}), 1, {"no"});
+  CHECK(files_in(folder.path()).empty());
+}
+
+TEST_CASE("qat refuses data that it cannot learn from, and leaves earlier outputs alone") {
+  const TemporaryFolder folder;
+  const fs::path output = folder / "q.onnx";
+  write_file(output, "an earlier model");
+  write_file(folder / "blank.npy", blank_images());
+  const Words blank{"qat", kModel, "--epochs", "1", "-o", output, "--data", folder / "blank.npy"};
+  check_refused(blank, 1, {"blank.npy has no labels", "--distill"});
+  check_refused(qat(output, {"--val", folder / "blank.npy"}), 1, {"blank.npy has no labels"});
+  check_refused(qat(output, {"--val", folder / "absent.npz"}), 1, {"absent.npz"});
+  check_refused(
+      words({"qat", kModel, "--epochs", "1", "--samples", "6001", "-o", output}, train_data()), 2,
+      {"6001", "6000"});
+  check_refused(qat(output, {"--calibration", kModel}), 1, {"glyphs_cnn.onnx"});
+  check_refused(qat(output, {"--lr", "1e30", "--clip-norm", "0"}), 1, {"diverged", "epoch 1"});
+  CHECK(read_file(output) == "an earlier model");
+  CHECK(files_in(folder.path()) == Words{"blank.npy", "q.onnx"});
+}
+
+TEST_CASE("qat refuses models that it cannot train") {
+  const TemporaryFolder folder;
+  const fs::path output = folder / "q.onnx";
+  const auto train = [&](const std::string& model, const Words& more = {}) {
+    return words({"qat", folder / model, "--epochs", "1", "--samples", "64", "-o", output},
+                 train_data(), more);
+  };
+  const auto edited = [&](const std::string& name, const auto& edit) {
+    Graph graph = load_model(kModel);
+    edit(graph);
+    save_model(graph, folder / name);
+  };
+  const auto first_of = [](const Graph& graph, const char* op) {
+    for (const NodeId id : graph.topological_order()) {
+      if (graph.node(id).op.type == op) return id;
+    }
+    FAIL(op);
+    return NodeId::none;
+  };
+  // Four classes fewer than there are labels.
+  edited("six.onnx", [&](Graph& graph) {
+    const NodeId gemm = first_of(graph, "Gemm");
+    for (const int slot : {1, 2}) {
+      const ValueId id = graph.node(gemm).inputs.at(static_cast<size_t>(slot));
+      const auto values = graph.constant(id)->data<float>();
+      Shape shape = graph.constant(id)->shape();
+      const size_t axis =
+          slot == 1 && graph.node(gemm).attributes.integer("transB", 0) == 0 ? 1 : 0;
+      REQUIRE(shape[axis] == 10);
+      shape[axis] = 6;
+      Tensor fewer(DType::float32, shape);
+      std::copy_n(values.begin(), fewer.size(), fewer.data<float>().begin());
+      graph.set_constant(id, make_constant(std::move(fewer)));
+    }
+    graph.set_type(graph.outputs()[0],
+                   TensorType(DType::float32, std::vector<Dim>{Dim{{}, "N"}, Dim{6, {}}}));
+  });
+  check_refused(train("six.onnx"), 1, {"the label", "the model has 6 classes"});
+  // An activation without a gradient, unless all before it is frozen.
+  edited("hardmax.onnx", [&](Graph& graph) {
+    graph.set_op(first_of(graph, "Relu"), {"", "Hardmax"});
+  });
+  check_refused(train("hardmax.onnx"), 1, {"hardmax.onnx", "Hardmax has no gradient", "--freeze"});
+  write_file(folder / "text.onnx", "no model");
+  check_refused(train("text.onnx"), 1, {"text.onnx"});
+}

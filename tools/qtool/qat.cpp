@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+
+#include "evaluate.h"
+#include "exec/session_runner.h"
+#include "onnx_io/onnx_io.h"
+#include "passes/pipelines.h"
+#include "qat_model.h"
+#include "support/file.h"
+#include "support/text.h"
+#include "train/checkpoint.h"
+
+namespace qtool {
+
+namespace {
+
+constexpr size_t kEvaluationBatch = 32;
+
+std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
+
+DataOptions::Opened open_labelled(const DataOptions& options, bool needed, const char* remedy) {
+  DataOptions::Opened opened = options.open();
+  if (needed && !opened.dataset->labelled())
+    throw input_error(options.data + " has no labels", remedy);
+  return opened;
+}
+
+/// One training, from the flags to the table at the end.
+class Qat {
+ public:
+  Qat(const QatFlags& flags, const Globals& globals)
+      : flags_(flags), globals_(globals), log_(globals.log_level()),
+        data_(open_labelled(flags.data, flags.loss.cross_entropy > 0,
+                            "--distill learns from the float model instead of labels.")) {
+    if (flags.validation.given())
+      validation_ = open_labelled(flags.validation, true, "--val measures accuracy.");
+    model_.emplace(flags, data_.order.size(), globals, log_);
+    state_.emplace(
+        TrainState{0, Optimizer(flags.train.optimizer, model_->parameters()), {}, 0, {}, {}});
+  }
+
+  int run() {
+    if (flags_.resume) {
+      read_checkpoint(flags_.checkpoint, identity(), model_->parameters(), *state_);
+      say(fmt::format("resumed after epoch {}", state_->epochs_done));
+    }
+    if (validation_) measure_before();
+    train_epochs();
+    return finish();
+  }
+
+ private:
+  void say(const std::string& line) const {
+    if (globals_.json || globals_.quiet) return;
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+  }
+
+  /// What --resume must find unchanged.
+  Json identity() const {
+    const TrainOptions& train = flags_.train;
+    return {{"model", model_->file().file.sha256},
+            {"data", data_.provenance},
+            {"target", model_->target().name},
+            {"bits", flags_.plan.bits},
+            {"epochs", train.epochs},
+            {"batch", train.batch},
+            {"lr", train.rate},
+            {"warmup", train.warm_up},
+            {"optimizer", flags_.optimizer},
+            {"schedule", flags_.schedule},
+            {"momentum", train.optimizer.momentum},
+            {"weight_decay", train.optimizer.weight_decay},
+            {"grid_lr", train.optimizer.grid_rate},
+            {"clip_norm", train.optimizer.clip_norm},
+            {"augment", flags_.augment},
+            {"label_smoothing", flags_.loss.label_smoothing},
+            {"distill", flags_.loss.distillation},
+            {"temperature", flags_.loss.temperature},
+            {"freeze", flags_.freeze},
+            {"seed", train.seed}};
+  }
+
+  bool keeps_best() const { return validation_ && flags_.export_epoch == "best"; }
+
+  /// The epoch whose model is exported.
+  const EpochResult& kept() const {
+    const bool best = keeps_best() && state_->best_epoch > 0;
+    return best ? state_->history.at(static_cast<size_t>(state_->best_epoch) - 1)
+                : state_->history.back();
+  }
+
+  double accuracy(Graph graph, const char* label) {
+    run_pipeline(graph, preparation_pipeline(), {builtin_ops(), &log_});
+    const auto runner = open_session(std::make_shared<Graph>(std::move(graph)), builtin_ops());
+    ClassificationMetrics metrics;
+    Progress progress(label, "samples", validation_->order.size(), globals_.progress());
+    const size_t batch = batch_size(runner->inputs(), {}, kEvaluationBatch);
+    for_each_batch(*runner, *validation_, batch, progress,
+                   [&](const Batch& done, TensorMap& outputs) {
+                     const Tensor* scores = class_scores(outputs, *runner);
+                     if (scores == nullptr)
+                       throw unsupported_error("the model has no output of class scores [N,C]");
+                     metrics.add(*scores, done.labels, done.ids);
+                   });
+    return metrics.accuracy().top1.value_or(0);
+  }
+
+  void measure_before() {
+    float_accuracy_ = accuracy(model_->float_graph(), "float");
+    ptq_accuracy_ = accuracy(model_->untrained(), "ptq");
+    say(fmt::format("float {}, quantized without training {}", percent(*float_accuracy_),
+                    percent(*ptq_accuracy_)));
+  }
+
+  void train_epochs() {
+    if (state_->epochs_done >= flags_.train.epochs) return;
+    std::optional<Progress> progress;
+    TrainHooks hooks;
+    hooks.feeds = [&](Batch& batch) { return feeds(batch, model_->inputs()); };
+    hooks.advance = [&](size_t samples, double loss) {
+      if (!progress) {
+        progress.emplace(fmt::format("epoch {}", state_->epochs_done + 1), "samples",
+                         data_.order.size(), globals_.progress());
+      }
+      progress->note(fmt::format("loss {:.4f}", loss));
+      progress->advance(samples);
+    };
+    if (validation_) {
+      hooks.validate = [&]() -> std::optional<double> {
+        progress.reset();
+        return accuracy(model_->exported().graph, "validate");
+      };
+    }
+    hooks.epoch_done = [&](const EpochResult& result) {
+      progress.reset();
+      epoch_done(result);
+    };
+    train(model_->parameters(), model_->step(), *state_, *data_.dataset, data_.order,
+          data_.preprocessing, flags_.train, hooks);
+  }
+
+  void epoch_done(const EpochResult& result) {
+    if (result.best || !keeps_best()) save();
+    std::string line =
+        fmt::format("epoch {}/{}: loss {:.4f}", result.epoch, flags_.train.epochs, result.loss);
+    if (result.accuracy) {
+      line +=
+          fmt::format(", accuracy {}{}", percent(*result.accuracy), result.best ? " (best)" : "");
+    }
+    say(line + fmt::format(", {:.0f} samples/s", result.samples_per_second));
+    if (!flags_.checkpoint.empty()) {
+      write_checkpoint(flags_.checkpoint, identity(), model_->parameters(), *state_);
+    }
+    if (flags_.log.empty()) return;
+    std::string text;
+    for (const EpochResult& epoch : state_->history) text += to_json(epoch).dump() + '\n';
+    write_file(flags_.log, text);
+  }
+
+  void save() {
+    const QatModel::Exported made = model_->exported();
+    save_model(made.graph, flags_.output);
+    if (!flags_.plan_file.empty()) write_plan(flags_.plan_file, made.plan, model_->float_graph());
+  }
+
+  int finish() {
+    const bool best = keeps_best() && state_->best_epoch > 0;
+    for (size_t i = 0; best && i < state_->best.size(); ++i) {
+      model_->parameters()[i].value = state_->best[i].clone();
+    }
+    save();
+    const ModelFile& before = model_->file().file;
+    const uint64_t bytes = std::filesystem::file_size(flags_.output);
+    if (globals_.json) {
+      print_json(before.bytes, bytes);
+      return 0;
+    }
+    if (float_accuracy_ && kept().accuracy) {
+      const std::vector<std::vector<std::string>> rows{
+          {"model", "top-1"},
+          {"float", percent(*float_accuracy_)},
+          {"quantized", percent(*ptq_accuracy_)},
+          {fmt::format("trained, epoch {}", kept().epoch), percent(*kept().accuracy)}};
+      fmt::print("{}", text_table(rows));
+    }
+    fmt::print("{}: {} -> {} ({:.2f} of the float file)\n", flags_.output,
+               human_bytes(before.bytes), human_bytes(bytes),
+               static_cast<double>(bytes) / static_cast<double>(before.bytes));
+    return 0;
+  }
+
+  void print_json(uint64_t float_bytes, uint64_t bytes) const {
+    Json json{{"schema", "qtool.qat/1"},    {"target", model_->target().name},
+              {"output", flags_.output},    {"bytes", bytes},
+              {"float_bytes", float_bytes}, {"epochs", Json::array()}};
+    for (const EpochResult& epoch : state_->history) json["epochs"].push_back(to_json(epoch));
+    if (float_accuracy_) json["float_accuracy"] = *float_accuracy_;
+    if (ptq_accuracy_) json["ptq_accuracy"] = *ptq_accuracy_;
+    if (kept().accuracy) json["accuracy"] = *kept().accuracy;
+    json["epoch"] = kept().epoch;
+    std::fputs(to_text(json).c_str(), stdout);
+  }
+
+  const QatFlags& flags_;
+  const Globals& globals_;
+  Log log_;
+  DataOptions::Opened data_;
+  std::optional<DataOptions::Opened> validation_;
+  std::optional<QatModel> model_;
+  std::optional<TrainState> state_;
+  std::optional<double> float_accuracy_;
+  std::optional<double> ptq_accuracy_;
+};
+
+}  // namespace
+
+std::function<int()> declare_qat(CLI::App& app, const Globals& globals) {
+  auto flags = std::make_shared<QatFlags>();
+  declare(app, *flags);
+  return [flags, &globals] {
+    check(*flags);
+    return Qat(*flags, globals).run();
+  };
+}
+
+}  // namespace qtool

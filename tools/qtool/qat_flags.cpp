@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qat_flags.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+namespace qtool {
+
+namespace {
+
+void declare_training(CLI::App& app, QatFlags& flags) {
+  TrainOptions& train = flags.train;
+  app.add_option("--epochs", train.epochs, "how often all samples are seen")
+      ->check(CLI::Range(1, 1000000))
+      ->required();
+  app.add_option("--lr", train.rate, "learning rate of the first steps")
+      ->check(CLI::Range(0.0, 1e38))
+      ->capture_default_str();
+  app.add_option("--optimizer", flags.optimizer, "sgd, adam or adamw")
+      ->check(CLI::IsMember({"sgd", "adam", "adamw"}))
+      ->default_str("sgd");
+  app.add_option("--schedule", flags.schedule, "how the rate falls: constant, step, cosine")
+      ->check(CLI::IsMember({"constant", "step", "cosine"}))
+      ->default_str("cosine");
+  app.add_option("--warmup", train.warm_up, "epochs in which the rate rises from 0")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--momentum", train.optimizer.momentum, "of sgd")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--weight-decay", train.optimizer.weight_decay, "of weights; not of biases")
+      ->check(CLI::Range(0.0, 1e3))
+      ->capture_default_str();
+  app.add_option("--grid-lr", train.optimizer.grid_rate,
+                 "rate of scales and zero points, over that of weights")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--clip-norm", train.optimizer.clip_norm, "largest norm of the gradients; 0: any")
+      ->check(CLI::Range(0.0, 1e30))
+      ->capture_default_str();
+  app.add_option("--augment", flags.augment,
+                 "random changes of images: flip, crop:PIXELS, or both with a comma")
+      ->default_str("none");
+  app.add_option("--label-smoothing", flags.loss.label_smoothing,
+                 "share of the target that goes to all classes alike")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_flag("--distill", flags.distill,
+               "learn from the float model's scores; labels are not needed");
+  app.add_option("--temperature", flags.loss.temperature, "of --distill")
+      ->check(CLI::Range(0.01, 1e3))
+      ->capture_default_str();
+  app.add_option("--freeze", flags.freeze,
+                 "leave the weights of these as they are: node names, op types, /regular "
+                 "expressions/")
+      ->type_name("PATTERN");
+  app.add_option("--seed", train.seed, "of shuffling and augmentation")->capture_default_str();
+}
+
+}  // namespace
+
+void declare(CLI::App& app, QatFlags& flags) {
+  app.add_option("MODEL", flags.model, "the float ONNX model, a classifier")->required();
+  app.add_option("-o,--output", flags.output, "the quantized model to write, after each epoch")
+      ->type_name("FILE")
+      ->required();
+  flags.data.declare(app, true, "samples to train with, labelled unless --distill");
+  app.remove_option(app.get_option("--batch"));
+  app.add_option("--batch", flags.train.batch, "samples of one training step")
+      ->capture_default_str();
+  app.add_option("--val", flags.validation.data, "labelled samples that decide which epoch is best")
+      ->type_name("PATH");
+  app.add_option("--val-split", flags.validation.split, "its part, as --split")->type_name("NAME");
+  app.add_option("--val-samples", flags.validation.samples, "use only its first N samples");
+  app.add_option("--val-skip", flags.validation.skip, "leave out its first N samples");
+  app.add_option("--calibration", flags.calibration,
+                 "the table that qtool calibrate wrote; default: made of the first 500 samples")
+      ->type_name("FILE");
+  declare_training(app, flags);
+  flags.plan.declare(app);
+  app.add_option("--export", flags.export_epoch,
+                 "which epoch's model to keep: best (on --val), last")
+      ->check(CLI::IsMember({"best", "last"}))
+      ->default_str("best");
+  app.add_option("--plan", flags.plan_file, "also write the learned plan (JSON)")
+      ->type_name("FILE");
+  app.add_option("--checkpoint", flags.checkpoint, "state after each epoch, for --resume")
+      ->type_name("FILE");
+  app.add_flag("--resume", flags.resume, "go on from --checkpoint");
+  app.add_option("--log", flags.log, "one JSON object an epoch")->type_name("FILE");
+  app.footer(
+      "Example: qtool qat model.onnx --data train.npz --val test.npz --bits w4a4 --epochs 5 -o "
+      "model.w4a4.onnx");
+}
+
+void check(QatFlags& flags) {
+  std::set<std::filesystem::path> outputs;
+  for (const auto& [flag, path] :
+       {std::pair("-o", flags.output), std::pair("--plan", flags.plan_file),
+        std::pair("--checkpoint", flags.checkpoint), std::pair("--log", flags.log)}) {
+    if (path.empty()) continue;
+    check_output(flag, path, {flags.model, flags.calibration, flags.data.data});
+    if (!outputs.insert(std::filesystem::path(path).lexically_normal()).second)
+      throw usage_error(fmt::format("{} {}: another output goes there", flag, path));
+  }
+  if (flags.resume && flags.checkpoint.empty())
+    throw usage_error("--resume needs --checkpoint", "It says from which file to go on.");
+  if (flags.train.batch == 0) throw usage_error("--batch 0: a batch has at least one sample");
+  flags.train.optimizer.kind = parse_optimizer(flags.optimizer);
+  flags.train.schedule = parse_schedule(flags.schedule);
+  flags.train.augmentation = Augmentation::parse(flags.augment);
+  if (flags.distill) {
+    flags.loss.distillation = 1;
+    flags.loss.cross_entropy = 0;
+  }
+  DataOptions& validation = flags.validation;
+  validation.preprocess = flags.data.preprocess;
+  validation.labels = flags.data.labels;
+  if (validation.split.empty() && validation.data == flags.data.data)
+    validation.split = flags.data.split;
+}
+
+}  // namespace qtool

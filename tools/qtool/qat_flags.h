@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "calibration.h"
+#include "train/trainer.h"
+
+namespace qtool {
+
+/// What one `qtool qat` was asked for.
+struct QatFlags {
+  std::string model;
+  std::string output;
+  std::string calibration;
+  std::string plan_file;
+  std::string checkpoint;
+  std::string log;
+  bool resume = false;
+  std::string export_epoch = "best";  ///< or "last"
+  DataOptions data;
+  DataOptions validation;
+  PlanOptions plan;
+  TrainOptions train;
+  std::string optimizer = "sgd";
+  std::string schedule = "cosine";
+  std::string augment = "none";
+  bool distill = false;
+  LossSpec loss;
+  std::vector<std::string> freeze;
+};
+
+/// Declares the flags of the command in `flags`, which must live as long as the app.
+void declare(CLI::App& app, QatFlags& flags);
+
+/// Settles what follows from the flags and refuses, before any work, what cannot be (usage).
+void check(QatFlags& flags);
+
+}  // namespace qtool

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "qat_flags.h"
+#include "train/fake_quantize.h"
+
+namespace qtool {
+
+/// The model that `qtool qat` trains, from the file to what is exported: the prepared float graph,
+/// where the plan quantizes it, the graph with FakeQuantize in these places, one step of training.
+class QatModel {
+ public:
+  /// Errors (input, unsupported): what opening, calibrating and planning refuse; nothing to
+  /// quantize; no class scores; an op without a gradient.
+  QatModel(const QatFlags& flags, size_t samples, const Globals& globals, Log& log);
+
+  const Graph& float_graph() const { return graph_; }
+  const LoadedModel& file() const { return model_; }
+  const Target& target() const { return target_; }
+  const std::vector<RunnerValue>& inputs() const { return inputs_; }
+  std::vector<Parameter>& parameters() { return training_.trainable.parameters; }
+  TrainingStep& step() { return *step_; }
+
+  /// What `ptq` would make of the same table and recipe.
+  Graph untrained() const;
+
+  /// The model as it is to be deployed, with parameters as they are now, and its plan.
+  struct Exported {
+    Graph graph;
+    QuantPlan plan;
+  };
+  Exported exported() const;
+
+ private:
+  void make_plans(const Globals& globals, size_t samples);
+  void prepare();
+  ValueId find_scores() const;
+
+  const QatFlags& flags_;
+  Log& log_;
+  LoadedModel model_;
+  Target target_;
+  Graph graph_;
+  std::vector<RunnerValue> inputs_;
+  QuantPlan plan_;
+  QuantPlan untrained_;  ///< with bias correction, which training makes needless
+  QuantizedTraining training_;
+  std::unique_ptr<TrainingStep> step_;
+};
+
+}  // namespace qtool
