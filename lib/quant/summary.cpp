@@ -82,8 +82,29 @@ std::string skipped_text(const QuantPlan& plan, const Graph& graph) {
 
 }  // namespace
 
+std::string narrow_grids(const QuantPlan& plan) {
+  std::map<int, std::set<ValueId>> weights;
+  std::map<int, std::set<ValueId>> activations;
+  for (const Placement& placement : plan.placements) {
+    const bool constant = placement.kind == Placement::Kind::constant;
+    (constant ? weights : activations)[placement.params.type.bits].insert(placement.value);
+  }
+  std::string text;
+  for (int bits = 7; bits >= 2; --bits) {
+    if (!weights.contains(bits) && !activations.contains(bits)) continue;
+    const bool own_type = bits == 4 && plan.opset >= 21;
+    text += fmt::format("{} bits: {}, {}, stored in {}\n", bits,
+                        plural(activations[bits].size(), "activation"),
+                        plural(weights[bits].size(), "constant"),
+                        own_type    ? "ONNX's 4-bit types"
+                        : bits == 4 ? "8-bit codes (4-bit types need opset 21)"
+                                    : "8-bit codes");
+  }
+  return text;
+}
+
 std::string summary(const QuantPlan& plan, const Graph& graph) {
-  std::string text = tensors_text(plan) + nodes_text(plan, graph);
+  std::string text = tensors_text(plan) + narrow_grids(plan) + nodes_text(plan, graph);
   if (!text.ends_with('\n')) text += '\n';
   text += skipped_text(plan, graph);
   for (const std::string& note : plan.notes) text += "note: " + note + '\n';

@@ -13,4 +13,7 @@ namespace qtool {
 /// go, warnings.
 std::string summary(const QuantPlan& plan, const Graph& graph);
 
+/// The tensors on grids of fewer than 8 bits and how these are stored, a line a width; else "".
+std::string narrow_grids(const QuantPlan& plan);
+
 }  // namespace qtool

@@ -3,6 +3,7 @@
 #include "quant/widths.h"
 
 #include "quant/quantized.h"
+#include "quant/summary.h"
 
 namespace qtool {
 namespace {
@@ -89,6 +90,10 @@ TEST_CASE("codes are stored in 4 bits where the opset has them, in 8 elsewhere")
     CHECK(type_of(graph, "w2_quantized") == (opset == 21 ? DType::int4 : DType::int8));
     CHECK(type_of(graph, "c1_quantized") == (opset == 21 ? DType::uint4 : DType::uint8));
     CHECK(type_of(graph, "w1_quantized") == DType::int8);
+    CHECK(narrow_grids(planned.plan) ==
+          (opset == 21 ? "4 bits: 1 activation, 1 constant, stored in ONNX's 4-bit types\n"
+                       : "4 bits: 1 activation, 1 constant, stored in 8-bit codes (4-bit types "
+                         "need opset 21)\n"));
   }
 }
 

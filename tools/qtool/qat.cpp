@@ -6,6 +6,7 @@
 #include "onnx_io/onnx_io.h"
 #include "passes/pipelines.h"
 #include "qat_model.h"
+#include "quant/summary.h"
 #include "support/file.h"
 #include "support/text.h"
 #include "train/checkpoint.h"
@@ -177,13 +178,18 @@ class Qat {
       return 0;
     }
     if (float_accuracy_ && kept().accuracy) {
+      const auto row = [&](const std::string& name, double accuracy) {
+        const double change = 100 * (accuracy - *float_accuracy_);
+        return std::vector{name, percent(accuracy), fmt::format("{:+.2f} points", change)};
+      };
       const std::vector<std::vector<std::string>> rows{
-          {"model", "top-1"},
-          {"float", percent(*float_accuracy_)},
-          {"quantized", percent(*ptq_accuracy_)},
-          {fmt::format("trained, epoch {}", kept().epoch), percent(*kept().accuracy)}};
+          {"model", "top-1", "against float"},
+          {"float", percent(*float_accuracy_), ""},
+          row("ptq", *ptq_accuracy_),
+          row(fmt::format("qat, epoch {}", kept().epoch), *kept().accuracy)};
       fmt::print("{}", text_table(rows));
     }
+    fmt::print("{}", narrow_grids(model_->exported().plan));
     fmt::print("{}: {} -> {} ({:.2f} of the float file)\n", flags_.output,
                human_bytes(before.bytes), human_bytes(bytes),
                static_cast<double>(bytes) / static_cast<double>(before.bytes));
