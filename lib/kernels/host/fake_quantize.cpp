@@ -47,35 +47,50 @@ struct Sums {
   double zero = 0;
 };
 
-[[gnu::always_inline]] inline void backward_element(float gy, float x, float* gx, const Grid& g,
-                                                    float& scale_sum, float& zero_sum) {
-  const float t = x / g.scale;
-  const float q = rounded(t, g.low, g.high);
-  const bool inside = (t >= g.low) & (t <= g.high);
-  *gx = inside ? gy : 0.0F;
-  scale_sum += gy * (q - (inside ? t : 0.0F));
-  zero_sum += inside ? 0.0F : gy;
+/// Sums in float, by lane.
+struct Lanes {
+  float scale[kLanes] = {};
+  float zero[kLanes] = {};
+};
+
+constexpr int64_t kPiece = 256;
+
+/// At most kPiece elements, by way of arrays that alias nothing, so that the loops vectorize even
+/// where gx is gy.
+QTOOL_SIMD void backward_piece(const float* gy, const float* x, float* gx, int64_t count, Grid g,
+                               Lanes& lanes) {
+  float passed[kPiece];
+  float for_scale[kPiece] = {};
+  float for_zero[kPiece] = {};
+  for (int64_t i = 0; i < count; ++i) {
+    const float t = x[i] / g.scale;
+    const float q = rounded(t, g.low, g.high);
+    const bool inside = (t >= g.low) & (t <= g.high);
+    passed[i] = inside ? gy[i] : 0.0F;
+    for_scale[i] = gy[i] * (q - (inside ? t : 0.0F));
+    for_zero[i] = inside ? 0.0F : gy[i];
+  }
+  std::copy_n(passed, count, gx);
+  for (int64_t i = 0; i < kPiece; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      lanes.scale[l] += for_scale[i + l];
+      lanes.zero[l] += for_zero[i + l];
+    }
+  }
 }
 
-QTOOL_SIMD Sums backward_run(const float* gy, const float* x, float* gx, int64_t count, Grid g) {
+Sums backward_run(const float* gy, const float* x, float* gx, int64_t count, const Grid& g) {
   Sums sums;
   constexpr int64_t kBlock = 4096;  // short enough for sums in float
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t end = std::min(count, begin + kBlock);
-    float scale_lanes[kLanes] = {};
-    float zero_lanes[kLanes] = {};
-    int64_t i = begin;
-    for (; i + kLanes <= end; i += kLanes) {
-      for (int64_t l = 0; l < kLanes; ++l) {
-        backward_element(gy[i + l], x[i + l], gx + i + l, g, scale_lanes[l], zero_lanes[l]);
-      }
-    }
-    for (int64_t l = 0; i + l < end; ++l) {
-      backward_element(gy[i + l], x[i + l], gx + i + l, g, scale_lanes[l], zero_lanes[l]);
+    Lanes lanes;
+    for (int64_t i = begin; i < end; i += kPiece) {
+      backward_piece(gy + i, x + i, gx + i, std::min(kPiece, end - i), g, lanes);
     }
     for (int64_t l = 0; l < kLanes; ++l) {
-      sums.scale += static_cast<double>(scale_lanes[l]);
-      sums.zero += static_cast<double>(zero_lanes[l]);
+      sums.scale += static_cast<double>(lanes.scale[l]);
+      sums.zero += static_cast<double>(lanes.zero[l]);
     }
   }
   return sums;
