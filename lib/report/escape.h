@@ -18,4 +18,7 @@ std::string printable(std::string_view text);
 /// printable(), as plain text inside of a cell or paragraph of GitHub's Markdown.
 std::string markdown_text(std::string_view text);
 
+/// printable(), as text or as a quoted attribute's value in HTML and XML.
+std::string html_text(std::string_view text);
+
 }  // namespace qtool

@@ -38,7 +38,9 @@ Number worst(const std::vector<OutputFidelity>& outputs, Worst direction, Field 
   return result;
 }
 
-Fidelity combine(const std::vector<OutputFidelity>& outputs) {
+}  // namespace
+
+Fidelity worst_of(const std::vector<OutputFidelity>& outputs) {
   Fidelity result;
   if (outputs.empty()) return result;
   result.exact = std::all_of(outputs.begin(), outputs.end(),
@@ -53,8 +55,6 @@ Fidelity combine(const std::vector<OutputFidelity>& outputs) {
   }
   return result;
 }
-
-}  // namespace
 
 void fill_deltas(ReportRecord& report) {
   const ReportedModel& reference = report.reference;
@@ -74,7 +74,7 @@ void fill_deltas(ReportRecord& report) {
     if (model.latency_ms && reference.latency_ms) {
       delta.speedup = ratio(reference.latency_ms->median, model.latency_ms->median);
     }
-    delta.fidelity = combine(candidate.outputs);
+    delta.fidelity = worst_of(candidate.outputs);
   }
 }
 

@@ -26,13 +26,21 @@ struct ModelFile {
   friend bool operator==(const ModelFile&, const ModelFile&) = default;
 };
 
+struct OutputFidelity {
+  std::string name;
+  Fidelity fidelity;
+  friend bool operator==(const OutputFidelity&, const OutputFidelity&) = default;
+};
+
 /// "qtool.eval/1": accuracy of one model.
 struct EvalRecord {
   uint64_t samples = 0;
   Accuracy metrics;
   ModelFile model;
-  Json data = nullptr;        ///< provenance of the data set, an object; null: not told
-  Json preprocess = nullptr;  ///< as it was applied, an object; null: none
+  std::string reference;                ///< what outputs were compared with; "": nothing
+  std::vector<OutputFidelity> outputs;  ///< against it; the file's metrics have the worst of each
+  Json data = nullptr;                  ///< provenance of the data set, an object; null: not told
+  Json preprocess = nullptr;            ///< as it was applied, an object; null: none
   friend bool operator==(const EvalRecord&, const EvalRecord&) = default;
 };
 
@@ -79,12 +87,6 @@ struct Delta {
   std::optional<PairedOutcome> outcome;
   Fidelity fidelity;  ///< worst over the outputs; the agreement is that of the first with classes
   friend bool operator==(const Delta&, const Delta&) = default;
-};
-
-struct OutputFidelity {
-  std::string name;
-  Fidelity fidelity;
-  friend bool operator==(const OutputFidelity&, const OutputFidelity&) = default;
 };
 
 /// One tensor of the candidate against the same tensor of the float model.
@@ -155,6 +157,9 @@ struct ReportRecord {
   Provenance provenance;
   friend bool operator==(const ReportRecord&, const ReportRecord&) = default;
 };
+
+/// Of several outputs the worst value of each measure; the agreement of the first with classes.
+Fidelity worst_of(const std::vector<OutputFidelity>& outputs);
 
 /// Fills every candidate's delta from what the models and the outputs say. An outcome that is set
 /// already stays. Differences are rounded to 12 decimals, so that 0.9170 - 0.9173 is -0.0003.

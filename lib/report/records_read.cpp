@@ -231,6 +231,8 @@ EvalRecord eval_from_json(const Json& json) {
   return {.samples = required(count(json, "samples"), "samples"),
           .metrics = part(json, "metrics", metrics),
           .model = part(json, "model", model_file),
+          .reference = text(json, "reference").value_or(""),
+          .outputs = list(json, "outputs", output),
           .data = object(json, "data"),
           .preprocess = object(json, "preprocess")};
 }

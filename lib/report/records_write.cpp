@@ -117,16 +117,22 @@ Json layer_json(const LayerError& layer) {
   return json;
 }
 
+Json outputs_json(const std::vector<OutputFidelity>& outputs) {
+  Json json = Json::array();
+  for (const OutputFidelity& output : outputs) {
+    Json entry{{"name", text(output.name)}};
+    put_fidelity(entry, output.fidelity);
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
 Json candidate_json(const Candidate& candidate) {
   Json json = model_json(candidate.model);
   json["delta"] = delta_json(candidate.delta);
   json["layers"] = Json::array();
   for (const LayerError& layer : candidate.layers) json["layers"].push_back(layer_json(layer));
-  for (const OutputFidelity& output : candidate.outputs) {
-    Json entry{{"name", text(output.name)}};
-    put_fidelity(entry, output.fidelity);
-    json["outputs"].push_back(std::move(entry));
-  }
+  if (!candidate.outputs.empty()) json["outputs"] = outputs_json(candidate.outputs);
   for (const KeptFloat& kept : candidate.kept_float) {
     Json entry{{"node", text(kept.node)}, {"reason", text(kept.reason)}};
     put_text(entry, "op", kept.op);
@@ -165,6 +171,11 @@ Json to_json(const EvalRecord& record) {
             {"samples", record.samples},
             {"metrics", metrics_json(record.metrics)},
             {"model", file_json(record.model)}};
+  put_text(json, "reference", record.reference);
+  if (!record.outputs.empty()) {
+    put_fidelity(json["metrics"], worst_of(record.outputs));
+    json["outputs"] = outputs_json(record.outputs);
+  }
   put_object(json, "data", record.data);
   put_object(json, "preprocess", record.preprocess);
   return json;

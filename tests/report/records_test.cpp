@@ -17,6 +17,8 @@ EvalRecord example_eval() {
   return {.samples = 10'000,
           .metrics = {.top1 = 0.9173, .top5 = 0.9975, .nan_samples = 0},
           .model = {.file = "resnet20.onnx", .sha256 = "ab", .bytes = 1'099'188},
+          .reference = "",
+          .outputs = {},
           .data = {{"kind", "cifar"}},
           .preprocess = nullptr};
 }

@@ -7,6 +7,7 @@
 #include "machine.h"
 #include "measure.h"
 #include "report/gates.h"
+#include "report/html.h"
 #include "report/model_facts.h"
 #include "report/table.h"
 #include "support/file.h"
@@ -26,6 +27,8 @@ struct ReportFlags {
   std::string gate_file;
   std::string json_file;
   std::string markdown_file;
+  std::string html_file;
+  std::string junit_file;
   size_t bench_batch = 1;
   size_t runs = 50;
   size_t layer_samples = 16;
@@ -165,6 +168,13 @@ std::vector<Gate> gates_of(const ReportFlags& flags) {
   return gates;
 }
 
+std::vector<std::pair<std::string, const std::string*>> outputs(const ReportFlags& flags) {
+  return {{"--json-file", &flags.json_file},
+          {"--markdown", &flags.markdown_file},
+          {"--html", &flags.html_file},
+          {"--junit", &flags.junit_file}};
+}
+
 /// Of what computed the numbers of this report.
 std::map<std::string, std::string> versions(const std::vector<Subject>& subjects,
                                             const ReportFlags& flags) {
@@ -185,10 +195,9 @@ int report(const ReportFlags& flags, const Globals& globals) {
   Log log(globals.log_level());
   std::vector<std::string> paths{flags.reference};
   paths.insert(paths.end(), flags.candidates.begin(), flags.candidates.end());
-  if (!flags.json_file.empty())
-    check_output("--json-file", flags.json_file, {paths.begin(), paths.end()});
-  if (!flags.markdown_file.empty())
-    check_output("--markdown", flags.markdown_file, {paths.begin(), paths.end()});
+  for (const auto& [flag, file] : outputs(flags)) {
+    if (!file->empty()) check_output(flag, *file, {paths.begin(), paths.end()});
+  }
   std::vector<Subject> subjects;
   for (const std::string& path : paths) {
     Subject subject;
@@ -217,6 +226,8 @@ int report(const ReportFlags& flags, const Globals& globals) {
                                {"runner", flags.runner.runner}};
   if (!flags.json_file.empty()) write_json(flags.json_file, to_json(record));
   if (!flags.markdown_file.empty()) write_file(flags.markdown_file, markdown_report(record));
+  if (!flags.html_file.empty()) write_file(flags.html_file, html_report(record));
+  if (!flags.junit_file.empty()) write_file(flags.junit_file, junit_report(record));
   std::fputs((globals.json ? to_text(to_json(record)) : terminal_report(record)).c_str(), stdout);
   return all_passed(record.gates) ? 0 : 3;
 }
@@ -241,6 +252,10 @@ std::function<int()> declare_report(CLI::App& app, const Globals& globals) {
       ->type_name("FILE");
   app.add_option("--markdown", flags->markdown_file,
                  "also write it as Markdown, for a pull request")
+      ->type_name("FILE");
+  app.add_option("--html", flags->html_file, "also write it as one HTML page with charts")
+      ->type_name("FILE");
+  app.add_option("--junit", flags->junit_file, "also write the gates as JUnit's XML, for CI")
       ->type_name("FILE");
   app.add_option("--bench-batch", flags->bench_batch, "batch size of the latency measurement")
       ->capture_default_str();
