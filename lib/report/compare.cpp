@@ -8,6 +8,7 @@
 #include <map>
 
 #include "exec/session.h"
+#include "ops/qoperator.h"
 #include "report/fidelity.h"
 #include "report/shared_tensors.h"
 
@@ -71,6 +72,14 @@ Tensor plain_copy(const TappedValue& value) {
   return copy;
 }
 
+/// Nodes in QOperator form replaced by what they stand for, whose codes can be looked at.
+std::shared_ptr<const Graph> with_qdq(std::shared_ptr<const Graph> graph) {
+  if (!has_qoperators(*graph)) return graph;
+  auto expanded = std::make_shared<Graph>(*graph);
+  expand_qoperators(*expanded);
+  return expanded;
+}
+
 struct Saturation {
   uint64_t beyond = 0;
   uint64_t all = 0;
@@ -90,7 +99,7 @@ class TensorComparison::Impl {
  public:
   Impl(std::shared_ptr<const Graph> reference, std::shared_ptr<const Graph> candidate,
        const OpRegistry& ops)
-      : ops_(ops), candidate_graph_(std::move(candidate)),
+      : ops_(ops), candidate_graph_(with_qdq(std::move(candidate))),
         tensors_(shared_tensors(*reference, *candidate_graph_, ops)),
         reference_(reference, ops, ids(&SharedTensor::reference)) {
     if (tensors_.empty()) {

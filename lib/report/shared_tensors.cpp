@@ -12,6 +12,9 @@ namespace {
 /// Links of a chain that one kernel may compute: an activation or two, an addition.
 constexpr int kLongestChain = 4;
 
+/// What insert_qdq adds to a tensor's name for its codes.
+constexpr std::string_view kCodesSuffix = "_quantized";
+
 class Pairing {
  public:
   Pairing(const Graph& reference, const Graph& candidate, const OpRegistry& ops)
@@ -78,8 +81,13 @@ class Pairing {
       if (use.slot == 0 && role(use.node) == QdqRole::dequantize)
         names.push_back(candidate_.node(use.node).outputs.at(0));
     }
-    for (const ValueId id : names) {
-      const std::string& name = candidate_.value(id).name;
+    std::vector<std::string> known;
+    for (const ValueId id : names) known.push_back(candidate_.value(id).name);
+    // In QOperator form there are no floats that could have the name.
+    const std::string& coded = candidate_.value(codes).name;
+    if (coded.ends_with(kCodesSuffix))
+      known.push_back(coded.substr(0, coded.size() - kCodesSuffix.size()));
+    for (const std::string& name : known) {
       const auto reference = counterpart(name);
       if (!reference || !taken_.insert(name).second) continue;
       SharedTensor tensor = described(name, *reference, source);

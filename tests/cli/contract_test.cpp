@@ -125,6 +125,28 @@ TEST_CASE("inspect: text for people, JSON for scripts") {
   CHECK(has(text.out, "follows its input"));
 }
 
+TEST_CASE("inspect --weights and the layers in JSON") {
+  const Json json = run_json({"inspect", shipped("glyphs_cnn.onnx"), "--weights"});
+  CHECK(json.at("layers").size() == json.at("nodes"));
+  for (const Json& layer : json.at("layers")) {
+    CHECK(layer.at("node").is_string());
+    CHECK(!layer.at("quantization").get<std::string>().empty());
+    CHECK(!layer.at("reason").get<std::string>().empty());
+  }
+  bool gemm = false;
+  for (const Json& weights : json.at("weights")) {
+    CHECK(weights.at("low").get<double>() <= weights.at("high").get<double>());
+    if (weights.at("op") != "Gemm" || !weights.contains("channels")) continue;
+    gemm = true;
+    CHECK(weights.at("channels").at("count") == 10);
+    CHECK(weights.at("channels").at("int8_sqnr_db").get<double>() > 30);
+  }
+  CHECK(gemm);
+  const Outcome text = run({"inspect", shipped("glyphs_cnn.onnx"), "--weights"});
+  CHECK(text.code == 0);
+  CHECK(has(text.out, "per channel dB"));
+}
+
 TEST_CASE("calibrate and ptq say in JSON what they did") {
   const TemporaryFolder folder;
   const Json table = run_json(words(

@@ -131,6 +131,60 @@ TEST_CASE("compare: the error that arrives and the layer's own are those worked 
   CHECK(layers.at("y").node == "make_y");
 }
 
+TEST_CASE("compare: a node in QOperator form is looked at by its codes") {
+  Network net(true);
+  Graph& graph = net.graph;
+  const NodeId first = graph.value(*graph.find_value("h")).producer;
+  // w1 is whole in steps of 0.5; the result has steps of 0.25.
+  const auto constant = [&](const char* name, auto value) {
+    return graph.add_constant(name, make_constant(Tensor::scalar(value)));
+  };
+  Node node;
+  node.name = "coded";
+  node.op = {"", "QLinearMatMul"};
+  node.inputs = {*graph.find_value("x_codes"),
+                 *graph.find_value("x_s"),
+                 *graph.find_value("x_z"),
+                 graph.add_constant(
+                     "w1_codes", make_constant(Tensor::of<int8_t>({2, 3}, {2, 4, -6, 1, 16, 2}))),
+                 constant("w1_s", 0.5F),
+                 constant("w1_z", int8_t{0}),
+                 constant("h_s", 0.25F),
+                 constant("h_z", int8_t{0})};
+  const ValueId codes = graph.add_value("h_quantized");
+  node.outputs = {codes};
+  graph.add_node(std::move(node));
+  Node back;
+  back.name = "back";
+  back.op = {"", "DequantizeLinear"};
+  back.inputs = {codes, *graph.find_value("h_s"), *graph.find_value("h_z")};
+  const ValueId again = graph.add_value("h_again");
+  back.outputs = {again};
+  graph.replace_uses(*graph.find_value("h"), again);
+  graph.add_node(std::move(back));
+  graph.erase(first);
+  graph.erase_dead();
+
+  TensorComparison comparison(std::make_shared<Graph>(Network(false).graph),
+                              std::make_shared<Graph>(graph), builtin_ops());
+  std::vector<Floats> h, h_arrived;
+  for (const Floats& sample : kSamples) {
+    TensorMap feeds;
+    feeds.emplace("x", Tensor::of<float>({1, 2}, sample));
+    comparison.add(feeds);
+    h.push_back(product(sample, {1, 2, -3, 0.5F, 8, 1}, 3));
+    h_arrived.push_back(
+        rounded(product(rounded(sample, kInputScale), {1, 2, -3, 0.5F, 8, 1}, 3), 0.25F));
+  }
+  bool found = false;
+  for (const LayerError& layer : comparison.result()) {
+    if (layer.tensor != "h") continue;
+    found = true;
+    CHECK(*layer.sqnr_db == Approx(sqnr(h, h_arrived)).epsilon(1e-4));
+  }
+  CHECK(found);
+}
+
 TEST_CASE("compare: saturation counts what the codes cannot represent, not zeros of a Relu") {
   const auto layers = compared();
   // r of the first sample is 1.6, 21.4, 1.7; of the others all is below 15.9.

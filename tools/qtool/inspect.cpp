@@ -6,7 +6,10 @@
 #include "ops/op_def.h"
 #include "ops/qoperator.h"
 #include "options.h"
+#include "report/escape.h"
 #include "report/model_facts.h"
+#include "report/number_text.h"
+#include "report/weight_facts.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -16,6 +19,7 @@ namespace {
 struct InspectOptions {
   std::string model;
   bool layers = false;
+  bool weights = false;
   bool text = false;
 };
 
@@ -50,9 +54,18 @@ Json type_json(const Value& value) {
   return {{"name", value.name}, {"type", to_string(value.type)}};
 }
 
+struct LayerRow {
+  std::string node;
+  std::string op;
+  std::string result;  ///< its type
+  uint64_t macs = 0;
+  Standing standing;
+};
+
 struct Inspection {
   std::map<std::string, OpRow> ops;
-  std::vector<std::vector<std::string>> layers;
+  std::vector<LayerRow> layers;
+  std::vector<WeightFacts> weights;
   uint64_t macs = 0;
 };
 
@@ -68,7 +81,6 @@ Inspection inspect_graph(const Graph& graph) {
     options.input_shapes.emplace(input.name, shape);
   }
   const Facts facts = infer_facts(graph, builtin_ops(), options);
-  result.layers.push_back({"node", "op", "result", "MACs", "quantization"});
   for (const NodeId id : graph.topological_order()) {
     const Node& node = graph.node(id);
     const OpDef* def = builtin_ops().find(node, graph.model);
@@ -82,8 +94,11 @@ Inspection inspect_graph(const Graph& graph) {
     std::string type = "-";
     if (!node.outputs.empty() && node.outputs[0] != ValueId::none)
       type = to_string(facts[node.outputs[0]].type);
+    Standing here = row.standing;
+    if (def != nullptr && def->quant.only_if != nullptr && !def->quant.only_if(view))
+      here = {"float", "not in this form of it"};
     result.layers.push_back({node.name.empty() ? graph.describe(id) : node.name, to_string(node.op),
-                             type, macs > 0 ? human_count(macs) : "-", row.standing.verdict});
+                             type, macs, std::move(here)});
   }
   return result;
 }
@@ -112,7 +127,51 @@ Json to_json(const LoadedModel& model, const Inspection& found, const ModelFacts
                        {"quantization", row.standing.verdict},
                        {"reason", row.standing.reason}};
   }
+  json["layers"] = Json::array();
+  for (const LayerRow& layer : found.layers) {
+    json["layers"].push_back({{"node", valid_utf8(layer.node)},
+                              {"op", valid_utf8(layer.op)},
+                              {"result", layer.result},
+                              {"macs", layer.macs},
+                              {"quantization", layer.standing.verdict},
+                              {"reason", layer.standing.reason}});
+  }
+  for (const WeightFacts& weights : found.weights) json["weights"].push_back(to_json(weights));
   return json;
+}
+
+std::string layer_table(const std::vector<LayerRow>& layers) {
+  std::vector<std::vector<std::string>> rows{
+      {"node", "op", "result", "MACs", "quantization", "why"}};
+  for (const LayerRow& layer : layers) {
+    rows.push_back({printable(layer.node), printable(layer.op), printable(layer.result),
+                    layer.macs > 0 ? human_count(layer.macs) : "-", layer.standing.verdict,
+                    layer.standing.reason});
+  }
+  return text_table(rows);
+}
+
+std::string weight_table(const std::vector<WeightFacts>& all) {
+  const auto decibels = [](const std::optional<double>& value) {
+    return value ? fmt::format("{:.1f}", *value) : std::string("-");
+  };
+  std::vector<std::vector<std::string>> rows{{"tensor", "read by", "type", "lowest", "highest",
+                                              "deviation", "outliers", "channels", "largest/median",
+                                              "int8 dB", "per channel dB"}};
+  for (const WeightFacts& w : all) {
+    const auto& channels = w.channels;
+    const auto ratio = channels ? channels->ratio() : std::nullopt;
+    rows.push_back({elided(w.tensor, 36), elided(w.node, 28), w.type, three_digits(w.low),
+                    three_digits(w.high), three_digits(w.deviation), std::to_string(w.outliers),
+                    channels ? std::to_string(channels->channels) : "-",
+                    ratio ? fmt::format("{:.1f}", *ratio) : "-",
+                    channels ? decibels(w.sqnr_db) : "-",
+                    channels ? decibels(channels->sqnr_db) : "-"});
+  }
+  return text_table(rows) +
+         "\noutliers: further than 6 deviations from the mean. largest/median: of the channels' "
+         "largest magnitudes.\nint8 dB, per channel dB: SQNR as symmetric 8-bit codes with one "
+         "scale, with one a channel.\n";
 }
 
 void print(const LoadedModel& model, const Inspection& found, const ModelFacts& facts,
@@ -144,7 +203,8 @@ void print(const LoadedModel& model, const Inspection& found, const ModelFacts& 
                     row.standing.verdict, row.standing.reason});
   }
   fmt::print("\n{}", text_table(rows));
-  if (layers) fmt::print("\n{}", text_table(found.layers));
+  if (layers) fmt::print("\n{}", layer_table(found.layers));
+  if (!found.weights.empty()) fmt::print("\n{}", weight_table(found.weights));
 }
 
 int inspect(const InspectOptions& options, const Globals& globals) {
@@ -154,8 +214,9 @@ int inspect(const InspectOptions& options, const Globals& globals) {
     return 0;
   }
   const ModelFacts facts = model_facts(model.graph);
-  const Inspection found =
+  Inspection found =
       within_frame([&] { return options.model; }, [&] { return inspect_graph(model.graph); });
+  if (options.weights) found.weights = weight_facts(model.graph, builtin_ops());
   if (globals.json) {
     std::fputs(to_text(to_json(model, found, facts)).c_str(), stdout);
   } else {
@@ -170,8 +231,10 @@ std::function<int()> declare_inspect(CLI::App& app, const Globals& globals) {
   auto options = std::make_shared<InspectOptions>();
   app.add_option("MODEL", options->model, "an ONNX model")->required();
   app.add_flag("--layers", options->layers, "every node: result, work, how it can be quantized");
+  app.add_flag("--weights", options->weights,
+               "every float constant: range, outliers, how its channels differ, what int8 costs");
   app.add_flag("--text", options->text, "the graph as text, one line a node");
-  app.footer("Example: qtool inspect model.onnx --layers");
+  app.footer("Example: qtool inspect model.onnx --layers --weights");
   return [options, &globals] { return inspect(*options, globals); };
 }
 
