@@ -61,7 +61,7 @@ std::vector<double> axis_ticks(double low, double high) {
   // One value alone, or a span that vanishes beside its values, gets a span of its own.
   const double size = std::max(std::abs(low), std::abs(high));
   if (!(high - low > size * 1e-6)) {
-    const double room = size > 0 ? size * 0.1 : 1;
+    const double room = size > 0 ? size * 0.02 : 1;
     low -= room;
     high += room;
   }
