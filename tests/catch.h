@@ -2,9 +2,15 @@
 // The one place where the tests meet the two versions of Catch2.
 #pragma once
 
+#include <string>
+
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
 using Catch::Approx;
+namespace Catch {
+using Matchers::Equals;
+inline auto Contains(const std::string& part) { return Matchers::ContainsSubstring(part); }
+}  // namespace Catch
 #else
 #include <catch2/catch.hpp>
 #endif
@@ -12,7 +18,6 @@ using Catch::Approx;
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <string>
 
 namespace qtool::test {
 

@@ -38,8 +38,7 @@ class SessionRunner final : public Runner {
   Session& session_for(const TensorMap& feeds) {
     std::map<std::string, Shape> shapes;
     for (const auto& [name, tensor] : feeds) {
-      const auto known = [&](const RunnerValue& input) { return input.name == name; };
-      if (std::ranges::none_of(inputs_, known)) {
+      if (std::ranges::find(inputs_, name, &RunnerValue::name) == inputs_.end()) {
         std::vector<std::string> names;
         for (const RunnerValue& input : inputs_) names.push_back(input.name);
         throw input_error("the model has no input \"" + name + '"',

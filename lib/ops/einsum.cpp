@@ -101,7 +101,7 @@ Term<C> contracted(const Term<C>& a, const Term<C>* b, const Labels& kept) {
       if (!holds(all, label)) all.push_back(label);
     }
   }
-  std::ranges::stable_partition(all, [&](int label) { return holds(kept, label); });
+  std::stable_partition(all.begin(), all.end(), [&](int label) { return holds(kept, label); });
   const auto extent_in = [](const Term<C>& term, int label) {
     const auto at =
         static_cast<size_t>(std::ranges::find(term.labels, label) - term.labels.begin());

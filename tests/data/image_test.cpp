@@ -11,7 +11,7 @@
 #include "tensor/npy.h"
 
 using namespace qtool;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

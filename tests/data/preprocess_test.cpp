@@ -7,7 +7,7 @@
 #include "support/file.h"
 
 using namespace qtool;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

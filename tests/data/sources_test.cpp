@@ -8,7 +8,7 @@
 #include "tensor/npy.h"
 
 using namespace qtool;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 namespace fs = std::filesystem;
 
 namespace {

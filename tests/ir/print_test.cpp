@@ -53,7 +53,7 @@ TEST_CASE("every kind of attribute as text", "[ir]") {
   c.graph.set_input(c.relu, 2, c.w);
   const std::string text = to_text(c.graph);
   CHECK_THAT(text,
-             Catch::Matchers::Contains(
+             Catch::Contains(
                  "%a = com.example.Thing(%x, _, %w) {i=-3, f=0.1, s=\"a\\\"b\\x0a\", is=[1,2], "
                  "fs=[1.5], ss=[\"p\",\"q\"], t=int64[] = [7], ts=2 tensors, o=opaque 3 bytes, "
                  "long=[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,...20 in all]} \"relu\"\n"));

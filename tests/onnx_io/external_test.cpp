@@ -103,9 +103,8 @@ TEST_CASE("external data that is not to be read", "[onnx_io]") {
   write_file(folder / "model/w.bin", element_bytes());
   const auto refuses = [&](const std::string& entries, const std::string& expected) {
     put(folder / "model/m.onnx", model_with(entries));
-    CHECK_THROWS_WITH(
-        load_model(folder / "model/m.onnx"),
-        Catch::Matchers::Contains("initializer \"w\"") && Catch::Matchers::Contains(expected));
+    CHECK_THROWS_WITH(load_model(folder / "model/m.onnx"),
+                      Catch::Contains("initializer \"w\"") && Catch::Contains(expected));
   };
   refuses(entry("location", "../secret.bin"),
           "its external data is said to lie in \"../secret.bin\"");
@@ -143,7 +142,7 @@ TEST_CASE("models in memory have no folder unless one is given", "[onnx_io]") {
   write_file(folder / "w.bin", element_bytes());
   const auto model = model_with(entry("location", "w.bin"));
   CHECK_THROWS_WITH(test::parsed(model),
-                    Catch::Matchers::Contains("it has external data, which is not read here"));
+                    Catch::Contains("it has external data, which is not read here"));
   CHECK(weights_of(test::parsed(model, folder.path())) == kElements);
 }
 
@@ -203,8 +202,7 @@ TEST_CASE("external data is written", "[onnx_io]") {
     CHECK(read_file(folder / "q.onnx") == before);
   }
   SECTION("not where the folder is missing") {
-    CHECK_THROWS_WITH(save_model(graph, folder / "none/q.onnx"),
-                      Catch::Matchers::Contains("none/q.onnx"));
+    CHECK_THROWS_WITH(save_model(graph, folder / "none/q.onnx"), Catch::Contains("none/q.onnx"));
   }
   size_t files = 0;
   for ([[maybe_unused]] const auto& file : fs::directory_iterator(folder.path())) ++files;
@@ -225,12 +223,11 @@ TEST_CASE("beyond 2 and 4 GB", "[onnx_io]") {
   write_file(folder / "big.onnx", "");
   fs::resize_file(folder / "big.onnx", 2'200'000'000);
   CHECK_THROWS_WITH(load_model(folder / "big.onnx"),
-                    Catch::Matchers::Contains("more than 2 GB needs external data"));
+                    Catch::Contains("more than 2 GB needs external data"));
   const MappedFile file(folder / "big.onnx");
   Graph large = graph;
   const Shape shape{static_cast<int64_t>(file.bytes().size())};
   large.add_constant(
       "big", make_constant(Tensor::in_place(DType::uint8, shape, file.bytes(), file.owner())));
-  CHECK_THROWS_WITH(serialize_model(large),
-                    Catch::Matchers::Contains("more than 2 GB in one file"));
+  CHECK_THROWS_WITH(serialize_model(large), Catch::Contains("more than 2 GB in one file"));
 }

@@ -62,7 +62,7 @@ Outcome outcome_of(const std::string& bytes) {
 }
 
 void fails(const std::string& graph, const std::string& expected) {
-  CHECK_THROWS_WITH(test::parsed(model_of(graph)), Catch::Matchers::Contains(expected));
+  CHECK_THROWS_WITH(test::parsed(model_of(graph)), Catch::Contains(expected));
 }
 
 }  // namespace
@@ -105,9 +105,8 @@ TEST_CASE("what is no model", "[onnx_io]") {
   const auto refuses = [&](const std::string& name, const std::string& content,
                            const std::string& expected) {
     write_file(folder / name, content);
-    CHECK_THROWS_WITH(
-        load_model(folder / name),
-        Catch::Matchers::Contains((folder / name).string()) && Catch::Matchers::Contains(expected));
+    CHECK_THROWS_WITH(load_model(folder / name),
+                      Catch::Contains((folder / name).string()) && Catch::Contains(expected));
   };
   refuses("empty.onnx", "", "it is empty");
   refuses("text.onnx", "<html><body>Not found</body></html>", "no well-formed protobuf message");
@@ -126,11 +125,10 @@ TEST_CASE("what is no model", "[onnx_io]") {
           test::message<onnx::ModelProto>("ir_version: 8 opset_import { domain: 'd' } graph { }")
               .SerializeAsString(),
           "it imports the operator set \"d\" without a version");
-  CHECK_THROWS_WITH(load_model(folder / "none.onnx"),
-                    Catch::Matchers::Contains("there is no such file"));
-  CHECK_THROWS_WITH(load_model(folder.path()), Catch::Matchers::Contains("not a regular file"));
+  CHECK_THROWS_WITH(load_model(folder / "none.onnx"), Catch::Contains("there is no such file"));
+  CHECK_THROWS_WITH(load_model(folder.path()), Catch::Contains("not a regular file"));
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  CHECK_THROWS_WITH(load_model(folder / "pipe"), Catch::Matchers::Contains("not a regular file"));
+  CHECK_THROWS_WITH(load_model(folder / "pipe"), Catch::Contains("not a regular file"));
 }
 
 TEST_CASE("graphs that contradict themselves", "[onnx_io]") {

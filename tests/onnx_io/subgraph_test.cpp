@@ -132,7 +132,7 @@ TEST_CASE("a node cannot be inside what it makes", "[onnx_io]") {
   CHECK_THROWS_WITH(parsed(model_of(R"(output { name: "y" }
     node { output: "y" op_type: "If" name: "choice" attribute { name: "then_branch" type: GRAPH g {
       output { name: "r" } node { input: "y" output: "r" op_type: "Neg" } } } })")),
-                    Catch::Matchers::Contains("cycle"));
+                    Catch::Contains("cycle"));
 }
 
 TEST_CASE("bodies nest up to a limit", "[onnx_io]") {
@@ -155,6 +155,6 @@ TEST_CASE("bodies nest up to a limit", "[onnx_io]") {
   };
   require_round_trip(nested(kMaxSubgraphDepth));
   CHECK_THROWS_WITH(parsed(nested(kMaxSubgraphDepth + 1)),
-                    Catch::Matchers::Contains("graphs are nested deeper than 32"));
+                    Catch::Contains("graphs are nested deeper than 32"));
   CHECK_THROWS_AS(parsed(nested(5000)), Error);
 }

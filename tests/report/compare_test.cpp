@@ -228,5 +228,5 @@ TEST_CASE("compare: a model against itself is exact; strangers are refused") {
   other.add_output(node.outputs[0]);
   other.add_node(node);
   CHECK_THROWS_WITH(TensorComparison(graph, std::make_shared<Graph>(other), builtin_ops()),
-                    Catch::Matchers::Contains("no tensor of the same name"));
+                    Catch::Contains("no tensor of the same name"));
 }

@@ -141,5 +141,5 @@ TEST_CASE("fidelity does not depend on the batch size, and is what the formula s
 TEST_CASE("outputs of unlike shape cannot be compared") {
   FidelityMetrics metrics;
   CHECK_THROWS_WITH(metrics.add(Tensor(DType::float32, {1, 2}), Tensor(DType::float32, {2, 1})),
-                    Catch::Matchers::Contains("[1,2] and [2,1]"));
+                    Catch::Contains("[1,2] and [2,1]"));
 }

@@ -5,7 +5,7 @@
 #include "report/example.h"
 
 using namespace qtool;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include "support/rng.h"
 
 using namespace qtool;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -26,15 +26,15 @@ template <class A, class R, class F>
   const A* b = row.b;
   R* y = row.y;
   if (row.a_step == 1 && row.b_step == 1) {
-#pragma GCC ivdep
+    QTOOL_INDEPENDENT
     for (int64_t i = 0; i < row.count; ++i) y[i] = f(a[i], b[i]);
   } else if (row.a_step == 1 && row.b_step == 0) {
     const A constant = *b;
-#pragma GCC ivdep
+    QTOOL_INDEPENDENT
     for (int64_t i = 0; i < row.count; ++i) y[i] = f(a[i], constant);
   } else if (row.a_step == 0 && row.b_step == 1) {
     const A constant = *a;
-#pragma GCC ivdep
+    QTOOL_INDEPENDENT
     for (int64_t i = 0; i < row.count; ++i) y[i] = f(constant, b[i]);
   } else {
     for (int64_t i = 0; i < row.count; ++i) y[i] = f(a[i * row.a_step], b[i * row.b_step]);

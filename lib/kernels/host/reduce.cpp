@@ -63,12 +63,12 @@ template <class Body>
     case Step::largest:
       return body([](double s, float v, float) {
         const auto wide = static_cast<double>(v);
-        return (wide > s) | (wide != wide) ? wide : s;
+        return ((wide > s) | (wide != wide)) ? wide : s;
       });
     case Step::smallest:
       return body([](double s, float v, float) {
         const auto wide = static_cast<double>(v);
-        return (wide < s) | (wide != wide) ? wide : s;
+        return ((wide < s) | (wide != wide)) ? wide : s;
       });
     case Step::add_exponential:
       return body([](double s, float v, float shift) { return s + elementary::exp(v - shift); });
@@ -80,7 +80,7 @@ QTOOL_SIMD void accumulate_columns(Step step, const float* x, double* sums, cons
                                    int64_t count) {
   with_step(
       step, [=](auto f) __attribute__((always_inline)) {
-#pragma GCC ivdep
+        QTOOL_INDEPENDENT
         for (int64_t i = 0; i < count; ++i) sums[i] = f(sums[i], x[i], shifts[i]);
       });
 }

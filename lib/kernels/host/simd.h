@@ -10,3 +10,10 @@
 #else
 #define QTOOL_SIMD
 #endif
+
+/// Before a loop whose iterations do not depend on each other, whatever overlaps.
+#if defined(__clang__)
+#define QTOOL_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define QTOOL_INDEPENDENT _Pragma("GCC ivdep")
+#endif

@@ -16,7 +16,7 @@ constexpr int64_t kGrain = int64_t{1} << 15;
 /// x and y are one place or two apart.
 template <class F>
 [[gnu::always_inline]] inline void each(const float* x, float* y, int64_t count, F f) {
-#pragma GCC ivdep
+  QTOOL_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) y[i] = f(x[i]);
 }
 

@@ -93,7 +93,7 @@ constexpr int64_t kGrain = int64_t{1} << 15;
 template <class F>
 [[gnu::always_inline]] inline void each(const float* gy, const float* x, float* gx, int64_t count,
                                         F f) {
-#pragma GCC ivdep
+  QTOOL_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) gx[i] = gy[i] * f(x[i]);
 }
 

@@ -64,8 +64,9 @@ MadeKernel make_dense_convolution(const ConvolutionSpec& spec) {
   const Shape& taps = spec.weights->shape();
   const int64_t macs = element_count(spec.destination.shape) * element_count(taps) / taps[0];
   return attempt(threads_worth(macs, spec.source.params != nullptr), [&]() -> MadeKernel {
-    AttributeSpec attributes{spec.source.params, spec.weight_params, spec.destination.params, 2,
-                             spec.post_ops};
+    const AttributeSpec attributes{spec.source.params,      spec.weight_params,
+                                   spec.destination.params, 2,
+                                   spec.groups > 1 ? 3 : 1, spec.post_ops};
     const Attributes made = make_attributes(attributes);
     if (!made.refusal.empty()) return MadeKernel::refused(made.refusal);
 
@@ -98,6 +99,7 @@ MadeKernel make_dense_convolution(const ConvolutionSpec& spec) {
 #endif
     auto kernel =
         std::make_unique<PrimitiveKernel>(Forward(pd), pd.impl_info_str(), pd.scratchpad_desc());
+    kernel->bind(made);
     kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
     kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
     const auto plain = descriptor({weight_type, weights_shape, Layout::plain, nullptr});
@@ -110,8 +112,8 @@ MadeKernel make_dense_convolution(const ConvolutionSpec& spec) {
                             packed_codes(plain, elements, turned, pd.weights_desc()));
     }
     if (biased) {
-      const Tensor units = bias_in_accumulator_units(*spec.bias, spec.bias_params,
-                                                     spec.source.params, spec.weight_params);
+      const Tensor units =
+          bias_for(made, *spec.bias, spec.bias_params, spec.source.params, spec.weight_params);
       kernel->bind_constant(DNNL_ARG_BIAS, packed(bias, units.raw(), bias));
     }
     return KernelPtr(std::move(kernel));

@@ -46,8 +46,10 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
         return MadeKernel::refused(std::move(why));
       }
     }
-    AttributeSpec attributes{spec.source.params, spec.weights.params, spec.destination.params,
-                             1 << (rank - 1), spec.post_ops};
+    const int columns = 1 << (rank - 1);
+    const AttributeSpec attributes{
+        spec.source.params, spec.weights.params, spec.destination.params, columns, columns,
+        spec.post_ops};
     const Attributes made = make_attributes(attributes);
     if (!made.refusal.empty()) return MadeKernel::refused(made.refusal);
 
@@ -70,6 +72,7 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
 #endif
     auto kernel = std::make_unique<PrimitiveKernel>(dnnl::matmul(pd), pd.impl_info_str(),
                                                     pd.scratchpad_desc());
+    kernel->bind(made);
     kernel->bind_input(DNNL_ARG_SRC, pd.src_desc(), 0);
     kernel->bind_output(DNNL_ARG_DST, pd.dst_desc(), 0);
     if (constant) {
@@ -87,8 +90,8 @@ MadeKernel make_matmul(const MatmulSpec& spec) {
     if (spec.bias_at_run) {
       kernel->bind_input(DNNL_ARG_BIAS, bias, 2);
     } else if (biased) {
-      const Tensor units = bias_in_accumulator_units(*spec.bias, spec.bias_params,
-                                                     spec.source.params, spec.weights.params);
+      const Tensor units =
+          bias_for(made, *spec.bias, spec.bias_params, spec.source.params, spec.weights.params);
       kernel->bind_constant(DNNL_ARG_BIAS, packed(bias, units.raw(), bias));
     }
     return KernelPtr(std::move(kernel));

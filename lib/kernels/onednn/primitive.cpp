@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace qtool::onednn {
@@ -108,8 +109,9 @@ std::string overflow_problem(const QuantParams& source, const Tensor& weights) {
   return fits ? "" : "a CPU without VNNI: weights of more than 7 bits overflow";
 }
 
-Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_params,
-                                 const QuantParams* source, const QuantParams* weights) {
+Tensor bias_for([[maybe_unused]] const Attributes& made, const Tensor& bias,
+                const QuantParams* bias_params, const QuantParams* source,
+                const QuantParams* weights) {
   Tensor result(DType::float32, {bias.size()});
   const std::vector<double> values = to_doubles(bias);
   const auto scale_at = [](const QuantParams& params, size_t c) {
@@ -127,6 +129,9 @@ Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_par
       const double units = real / (scale_at(*source, 0) * scale_at(*weights, c));
       const double whole = std::nearbyint(units);
       real = std::abs(units - whole) <= 0x1p-22 * std::abs(whole) ? whole : units;
+#if DNNL_VERSION_MAJOR >= 3
+      real *= static_cast<double>(made.scales[made.scales.size() == 1 ? 0 : c]);
+#endif
     }
     result.data<float>()[c] = static_cast<float>(real);
   }
@@ -152,6 +157,14 @@ std::optional<dnnl::algorithm> algorithm_of(const PostOp& op) {
   }
 }
 
+void append_eltwise(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha, float beta) {
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(algorithm, alpha, beta);
+#else
+  ops.append_eltwise(1.0F, algorithm, alpha, beta);
+#endif
+}
+
 /// Results are in units of `unit` when the post-op sees them.
 void append_unary(dnnl::post_ops& ops, const PostOp& op, dnnl::algorithm algorithm, float unit) {
   float alpha = op.alpha;
@@ -163,7 +176,7 @@ void append_unary(dnnl::post_ops& ops, const PostOp& op, dnnl::algorithm algorit
     alpha = 1.0F / 6;  // version 2 has them built in
     beta = 0.5F;
   }
-  ops.append_eltwise(1.0F, algorithm, alpha, beta);
+  append_eltwise(ops, algorithm, alpha, beta);
 }
 
 /// oneDNN 2.6 keeps one generator per algorithm: of two relus with different slopes, two clips or
@@ -193,6 +206,43 @@ bool scales_with_its_argument(const PostOp& op) {
          op.kind == PostOp::Kind::clip || op.kind == PostOp::Kind::add;
 }
 
+#if DNNL_VERSION_MAJOR >= 3
+
+template <class T>
+dnnl::memory constant_memory(std::span<const T> values, dnnl::memory::data_type type) {
+  const auto count = static_cast<dnnl::memory::dim>(values.size());
+  dnnl::memory memory({{count}, type, dnnl::memory::format_tag::a}, engine());
+  std::memcpy(memory.get_data_handle(), values.data(), values.size_bytes());
+  return memory;
+}
+
+void set_scales(Attributes& result, const AttributeSpec& spec) {
+  result.attr.set_scales_mask(DNNL_ARG_WEIGHTS, result.scales.size() > 1 ? spec.filters_mask : 0);
+  result.arguments.emplace_back(
+      DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
+      constant_memory(std::span<const float>(result.scales), dnnl::memory::data_type::f32));
+}
+
+void set_zero_point(Attributes& result, int argument, int32_t zero_point) {
+  if (zero_point == 0) return;
+  result.attr.set_zero_points_mask(argument, 0);
+  result.arguments.emplace_back(
+      DNNL_ARG_ATTR_ZERO_POINTS | argument,
+      constant_memory(std::span<const int32_t>(&zero_point, 1), dnnl::memory::data_type::s32));
+}
+
+#else
+
+void set_scales(Attributes& result, const AttributeSpec& spec) {
+  result.attr.set_output_scales(result.scales.size() > 1 ? spec.channel_mask : 0, result.scales);
+}
+
+void set_zero_point(Attributes& result, int argument, int32_t zero_point) {
+  if (zero_point != 0) result.attr.set_zero_points(argument, 0, {zero_point});
+}
+
+#endif
+
 }  // namespace
 
 Attributes make_attributes(const AttributeSpec& spec) {
@@ -215,27 +265,22 @@ Attributes make_attributes(const AttributeSpec& spec) {
     result.refusal = "weights with zero points";
     return result;
   }
-  // Version 2: one output scale turns accumulators into the units that the post-ops see, which
-  // are the destination's code units unless a post-op is not homogeneous.
+  // One scale turns accumulators into the units that the post-ops see, which are the destination's
+  // code units unless a post-op is not homogeneous.
   const bool homogeneous = std::ranges::all_of(
       spec.post_ops, [](const PostOpSpec& p) { return scales_with_its_argument(p.op); });
   const float target = spec.destination != nullptr ? spec.destination->scale[0] : 1.0F;
   const float unit = homogeneous ? target : 1.0F;
   if (integer) {
-    std::vector<float> scales;
     for (const float weight : spec.weights->scale) {
       // In floats and in this order, as ONNX Runtime has it: the codes then are the same.
-      scales.push_back(spec.source->scale[0] * weight / unit);
+      result.scales.push_back(spec.source->scale[0] * weight / unit);
     }
-    const bool per_channel = scales.size() > 1;
-    result.attr.set_output_scales(per_channel ? spec.weights_mask : 0, scales);
-    if (spec.source->zero_point[0] != 0) {
-      result.attr.set_zero_points(DNNL_ARG_SRC, 0, {spec.source->zero_point[0]});
-    }
+    set_scales(result, spec);
+    set_zero_point(result, DNNL_ARG_SRC, spec.source->zero_point[0]);
   }
-  if (spec.destination != nullptr && spec.destination->zero_point[0] != 0) {
-    result.attr.set_zero_points(DNNL_ARG_DST, 0, {spec.destination->zero_point[0]});
-  }
+  if (spec.destination != nullptr)
+    set_zero_point(result, DNNL_ARG_DST, spec.destination->zero_point[0]);
   dnnl::post_ops ops;
   for (const PostOpSpec& post : spec.post_ops) {
     if (post.op.kind == PostOp::Kind::add) {
@@ -253,11 +298,10 @@ Attributes make_attributes(const AttributeSpec& spec) {
     }
     append_unary(ops, post.op, *algorithm, unit);
   }
-  if (unit != target)
-    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_linear, 1.0F / target, 0.0F);
+  if (unit != target) append_eltwise(ops, dnnl::algorithm::eltwise_linear, 1.0F / target, 0.0F);
   // oneDNN adds the zero point before it rounds, which turns ties to the other side.
   if (integer && spec.destination != nullptr && spec.destination->zero_point[0] != 0)
-    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_round, 0.0F, 0.0F);
+    append_eltwise(ops, dnnl::algorithm::eltwise_round, 0.0F, 0.0F);
   result.attr.set_post_ops(ops);
   return result;
 }
@@ -280,6 +324,10 @@ void PrimitiveKernel::bind_output(int argument, const dnnl::memory::desc& desc, 
 }
 void PrimitiveKernel::bind_constant(int argument, dnnl::memory memory) {
   add(argument, Place::constant, 0, std::move(memory));
+}
+
+void PrimitiveKernel::bind(const Attributes& made) {
+  for (const auto& [argument, memory] : made.arguments) bind_constant(argument, memory);
 }
 
 void PrimitiveKernel::add(int argument, Place place, size_t index, dnnl::memory memory) {

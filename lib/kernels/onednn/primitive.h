@@ -66,7 +66,8 @@ struct AttributeSpec {
   const QuantParams* source = nullptr;
   const QuantParams* weights = nullptr;
   const QuantParams* destination = nullptr;
-  int weights_mask = 0;  ///< destination dimensions that the weight scales follow
+  int channel_mask = 0;  ///< the destination's channel dimension
+  int filters_mask = 0;  ///< the weights' dimensions that make it up
   std::vector<PostOpSpec> post_ops;
 };
 
@@ -74,13 +75,17 @@ struct AttributeSpec {
 struct Attributes {
   dnnl::primitive_attr attr;
   std::string refusal;
+  /// Accumulators times this are what the post-ops see: one, or one a channel; none for floats.
+  std::vector<float> scales = {};
+  /// Version 3 takes scales and zero points as arguments of each run.
+  std::vector<std::pair<int, dnnl::memory>> arguments = {};
 };
 Attributes make_attributes(const AttributeSpec& spec);
 
-/// Bias in the units that the primitive adds it in, as float32 [M]: with integer operands the
-/// accumulator's, otherwise the real ones.
-Tensor bias_in_accumulator_units(const Tensor& bias, const QuantParams* bias_params,
-                                 const QuantParams* source, const QuantParams* weights);
+/// Bias in the units that the primitive adds it in, as float32 [M]: the real ones for floats, else
+/// the accumulator's (version 2) or those that the post-ops see (version 3).
+Tensor bias_for(const Attributes& made, const Tensor& bias, const QuantParams* bias_params,
+                const QuantParams* source, const QuantParams* weights);
 
 /// A primitive with its arguments: constant ones hold their memory, the others are bound at run.
 class PrimitiveKernel final : public Kernel {
@@ -91,6 +96,7 @@ class PrimitiveKernel final : public Kernel {
   void bind_input(int argument, const dnnl::memory::desc& desc, size_t input);
   void bind_output(int argument, const dnnl::memory::desc& desc, size_t output);
   void bind_constant(int argument, dnnl::memory memory);
+  void bind(const Attributes& made);
 
   void run(const KernelArgs& args) override;
   std::string description() const override { return "oneDNN " + implementation_; }

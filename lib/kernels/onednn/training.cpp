@@ -109,13 +109,12 @@ constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Parts& p, dnnl::prop_kind kind,
                                                        const dnnl::primitive_attr& attr) {
-  using Forward = dnnl::convolution_forward;
 #if DNNL_VERSION_MAJOR >= 3
   return {engine(),      kind,      kAlgorithm,  p.source, p.weights, p.bias,
           p.destination, p.strides, p.dilations, p.begin,  p.end,     attr};
 #else
-  return {Forward::desc(kind, kAlgorithm, p.source, p.weights, p.bias, p.destination, p.strides,
-                        p.dilations, p.begin, p.end),
+  return {dnnl::convolution_forward::desc(kind, kAlgorithm, p.source, p.weights, p.bias,
+                                          p.destination, p.strides, p.dilations, p.begin, p.end),
           attr, engine()};
 #endif
 }
