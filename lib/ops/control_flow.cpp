@@ -58,22 +58,41 @@ void check_condition(const TensorType& type) {
 
 // ---- If ---------------------------------------------------------------------------------------
 
+/// A branch that contradicts itself for these shapes cannot be the one that runs: then the other
+/// one says what comes out. Models choose by the rank or the batch of what they get.
+std::pair<std::vector<ValueFacts>, std::vector<ValueFacts>> both_branches(
+    const BodyInference& infer) {
+  std::optional<std::vector<ValueFacts>> chosen;
+  try {
+    chosen = infer("then_branch", {});
+  } catch (const Error& error) {
+    if (error.kind() != Error::Kind::input) throw;
+    auto other = infer("else_branch", {});
+    return {other, other};
+  }
+  try {
+    return {*chosen, infer("else_branch", {})};
+  } catch (const Error& error) {
+    if (error.kind() != Error::Kind::input) throw;
+    return {*chosen, *chosen};
+  }
+}
+
 void infer_if(InferContext& context) {
   const NodeView& node = context.node;
   check_condition(node.input_type(0));
   check_outputs(node, body_of(node, "then_branch").outputs().size());
   check_outputs(node, body_of(node, "else_branch").outputs().size());
   if (context.bodies == nullptr) return;
-  const auto then_facts = (*context.bodies)("then_branch", {});
-  const auto else_facts = (*context.bodies)("else_branch", {});
-  const Constant condition = node.input_constant(0);
-  for (size_t i = 0; i < node.output_count(); ++i) {
-    if (condition != nullptr) {
-      context.set_output(i, (condition_of(*condition) ? then_facts : else_facts)[i].type);
-    } else {
-      context.set_output(i, common_type(then_facts[i].type, else_facts[i].type));
-    }
+  if (const Constant condition = node.input_constant(0)) {
+    const auto facts =
+        (*context.bodies)(condition_of(*condition) ? "then_branch" : "else_branch", {});
+    for (size_t i = 0; i < node.output_count(); ++i) context.set_output(i, facts[i].type);
+    return;
   }
+  const auto [then_facts, else_facts] = both_branches(*context.bodies);
+  for (size_t i = 0; i < node.output_count(); ++i)
+    context.set_output(i, common_type(then_facts[i].type, else_facts[i].type));
 }
 
 std::vector<Tensor> if_reference(const ReferenceCall& call) {

@@ -55,5 +55,6 @@ void register_quantize_linear(OpRegistry& ops);
 void register_dynamic_quantize(OpRegistry& ops);
 void register_integer_product(OpRegistry& ops);
 void register_qoperator(OpRegistry& ops);
+void register_legacy(OpRegistry& ops);
 
 }  // namespace qtool

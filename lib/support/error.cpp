@@ -11,6 +11,7 @@ Error::Error(Kind kind, std::string message, std::string advice)
 }
 
 Error& Error::within(std::string_view frame) {
+  if (!frames_.empty() && frames_.back() == frame) return *this;  // said already
   frames_.emplace_back(frame);
   compose();
   return *this;

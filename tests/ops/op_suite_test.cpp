@@ -5,6 +5,7 @@
 
 #include "catch.h"
 #include "exec/session.h"
+#include "ops/legacy_cases.h"
 #include "ops/op_case.h"
 #include "ops/op_def.h"
 #include "support/text.h"
@@ -34,7 +35,7 @@ const std::vector<OpCase>& all_cases() {
                                layer_norm_cases,    response_norm_cases,
                                lp_pool_cases,       control_flow_cases,
                                recurrent_cases,     integer_product_cases,
-                               qoperator_cases}) {
+                               qoperator_cases,     legacy_cases}) {
       for (OpCase& item : family()) list.push_back(std::move(item));
     }
     return list;

@@ -26,6 +26,12 @@ TEST_CASE("The kind of an error decides the exit code") {
   CHECK(exit_code(Error::Kind::internal) == 70);
 }
 
+TEST_CASE("a frame that was said last is not said again") {
+  Error error = input_error("no such node");
+  error.within("model.onnx").within("model.onnx").within("eval");
+  CHECK(std::string(error.what()) == "eval: model.onnx: no such node");
+}
+
 TEST_CASE("within_frame adds frames to what passes through, and only then makes them") {
   int made = 0;
   const auto frame = [&](const char* text) {

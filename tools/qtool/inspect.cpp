@@ -69,9 +69,9 @@ struct Inspection {
   uint64_t macs = 0;
 };
 
-Inspection inspect_graph(const Graph& graph) {
-  Inspection result;
-  // A batch of one stands in for open extents, so that work can be counted.
+/// One stands in for open extents, so that work can be counted; where the model does not run so
+/// (a window over the samples of a frame), they stay open.
+Facts facts_for_one(const Graph& graph) {
   InferOptions options;
   for (const ValueId id : graph.required_inputs()) {
     const Value& input = graph.value(id);
@@ -80,7 +80,17 @@ Inspection inspect_graph(const Graph& graph) {
     for (const Dim& dim : *input.type.shape) shape.push_back(dim.value.value_or(1));
     options.input_shapes.emplace(input.name, shape);
   }
-  const Facts facts = infer_facts(graph, builtin_ops(), options);
+  try {
+    return infer_facts(graph, builtin_ops(), options);
+  } catch (const Error& error) {
+    if (error.kind() == Error::Kind::internal) throw;
+    return infer_facts(graph, builtin_ops());
+  }
+}
+
+Inspection inspect_graph(const Graph& graph) {
+  Inspection result;
+  const Facts facts = facts_for_one(graph);
   for (const NodeId id : graph.topological_order()) {
     const Node& node = graph.node(id);
     const OpDef* def = builtin_ops().find(node, graph.model);

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/op_case.h"
+
+namespace qtool::test {
+
+std::vector<OpCase> legacy_cases();
+
+}  // namespace qtool::test
