@@ -7,6 +7,7 @@ namespace qtool {
 
 // One function a pass, each in the file of its name, which opens with what it does and when.
 PassPtr unlist_constants();
+PassPtr inline_functions();
 PassPtr inline_branches();
 PassPtr lift_constants();
 PassPtr compute_in_float();

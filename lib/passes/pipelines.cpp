@@ -8,6 +8,7 @@ namespace qtool {
 Pipeline preparation_pipeline() {
   return {
       {unlist_constants(), "a weight that callers may override cannot be folded or quantized"},
+      {inline_functions(), "what a function computes is folded and quantized like the rest"},
       {inline_branches(), "what a branch computes is folded and quantized like the rest"},
       {lift_constants(), "weights must be found as constants, wherever the exporter put them"},
       {compute_in_float(), "kernels are for float32; weights are folded and quantized in it"},

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "exec/batch.h"
 #include "exec/session.h"
 #include "measure.h"
 #include "options.h"
@@ -50,17 +51,18 @@ std::string profile_table(std::span<const StepInfo> all, double runs) {
 }
 
 void print_profile(const LoadedModel& model, size_t batch, const BenchOptions& options, Log& log) {
-  const auto graph = prepared(model, log);
+  Graph graph = *prepared(model, log);
+  if (options.batch) graph = with_batch(graph, builtin_ops(), static_cast<int64_t>(batch));
   SessionOptions session_options;
   session_options.profile = true;
   std::vector<RunnerValue> inputs;
-  const auto runner = options.runner.open(model, {}, log);
+  const auto runner = options.runner.open(model, {}, log, options.batch);
   const TensorMap feeds = timing_feeds(runner->inputs(), batch, options.asked_shapes());
   for (const auto& [input, tensor] : feeds)
     session_options.input_shapes.emplace(input, tensor.shape());
   session_options.backend =
       options.runner.runner == "reference" ? Backend::reference : Backend::onednn;
-  Session session(*graph, builtin_ops(), session_options);
+  Session session(graph, builtin_ops(), session_options);
   for (size_t i = 0; i < options.warmup; ++i) session.run(feeds);
   std::vector<StepInfo> before(session.steps().begin(), session.steps().end());
   for (size_t i = 0; i < options.runs; ++i) session.run(feeds);
@@ -82,7 +84,7 @@ int bench(const BenchOptions& options, const Globals& globals) {
   within_frame(
       [&] { return options.model; },
       [&] {
-        const auto runner = options.runner.open(model, globals, log);
+        const auto runner = options.runner.open(model, globals, log, options.batch);
         const size_t batch = batch_size(runner->inputs(), options.batch, 1);
         const TensorMap feeds = timing_feeds(runner->inputs(), batch, options.asked_shapes());
         const std::vector<std::function<void()>> jobs{[&] { runner->run(feeds); }};

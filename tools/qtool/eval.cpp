@@ -94,7 +94,7 @@ void print(const EvalRecord& record, const EvalOptions& options, const Runner& r
 int eval(const EvalOptions& options, const Globals& globals) {
   Log log(globals.log_level());
   const LoadedModel model = open_model(options.model);
-  const auto runner = options.runner.open(model, globals, log);
+  const auto runner = options.runner.open(model, globals, log, options.data.batch);
   const auto data = options.data.open(runner->inputs(), &log);
   // Without labels only what a data set brings along can be compared with.
   const bool labelled = data.dataset->labelled();

@@ -5,10 +5,12 @@
 #include <charconv>
 
 #include "data/random.h"
+#include "exec/batch.h"
 #include "exec/onnxruntime_runner.h"
 #include "exec/session_runner.h"
 #include "onnx_io/onnx_io.h"
 #include "ops/op_def.h"
+#include "passes/passes.h"
 #include "passes/pipelines.h"
 #include "support/parallel.h"
 #include "support/text.h"
@@ -144,8 +146,8 @@ void RunnerOptions::declare(CLI::App& app) {
       ->type_name("FILE");
 }
 
-std::unique_ptr<Runner> RunnerOptions::open(const LoadedModel& model, const Globals&,
-                                            Log& log) const {
+std::unique_ptr<Runner> RunnerOptions::open(const LoadedModel& model, const Globals&, Log& log,
+                                            std::optional<size_t> batch) const {
   if (runner == "onnxruntime") {
     const auto library = find_onnxruntime(ort_library);
     if (!library) {
@@ -158,10 +160,23 @@ std::unique_ptr<Runner> RunnerOptions::open(const LoadedModel& model, const Glob
     options.threads = threads_used();
     return open_onnxruntime(options);
   }
+  std::shared_ptr<const Graph> graph;
   if (runner == "reference") {
-    return open_session(std::make_shared<Graph>(model.graph), builtin_ops(), Backend::reference);
+    auto plain = std::make_shared<Graph>(model.graph);
+    inline_functions()->run(*plain, {builtin_ops(), &log});
+    graph = std::move(plain);
+  } else {
+    graph = prepared(model, log);
   }
-  return open_session(prepared(model, log), builtin_ops(), Backend::onednn);
+  if (batch && std::in_range<int64_t>(*batch) && *batch > 0) {
+    within_frame([&] { return model.path.string(); },
+                 [&] {
+                   graph = std::make_shared<const Graph>(
+                       with_batch(*graph, builtin_ops(), static_cast<int64_t>(*batch)));
+                 });
+  }
+  return open_session(std::move(graph), builtin_ops(),
+                      runner == "reference" ? Backend::reference : Backend::onednn);
 }
 
 size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> asked,

@@ -66,7 +66,10 @@ struct RunnerOptions {
   std::string ort_library;
 
   void declare(CLI::App& app);
-  std::unique_ptr<Runner> open(const LoadedModel& model, const Globals& globals, Log& log) const;
+  /// `batch`: as asked for by a flag; a model exported for one sample is widened to it. Errors
+  /// (input): its graph does not allow that.
+  std::unique_ptr<Runner> open(const LoadedModel& model, const Globals& globals, Log& log,
+                               std::optional<size_t> batch = {}) const;
 };
 
 /// The batch size to use: what was asked, or what the model's first input fixes, or `otherwise`.

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/op_def.h"
+
+namespace qtool {
+
+/// The model for batches of `batch` where it was exported for batches of one: every input of rank 2
+/// and more that begins with 1 begins with `batch`, and types that the file declares are inferred
+/// anew. As it is where no input begins with 1. Errors (input): the graph does not allow it,
+/// because a node contradicts that (it is named), or because an output would not be a batch.
+Graph with_batch(const Graph& graph, const OpRegistry& ops, int64_t batch);
+
+}  // namespace qtool
