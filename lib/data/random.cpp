@@ -12,11 +12,12 @@ constexpr int64_t kMostSamples = 1'000'000;
 
 class Random : public Dataset {
  public:
-  Random(size_t samples, std::vector<RandomInput> inputs)
-      : samples_(samples), inputs_(std::move(inputs)) {}
+  Random(size_t samples, std::vector<RandomInput> inputs, bool batched)
+      : samples_(samples), inputs_(std::move(inputs)), batched_(batched) {}
 
   size_t size() const override { return samples_; }
   bool labelled() const override { return false; }
+  bool batched() const override { return batched_; }
 
   Sample get(size_t index) const override {
     QTOOL_CHECK(index < samples_, "sample " + std::to_string(index));
@@ -38,6 +39,7 @@ class Random : public Dataset {
  private:
   size_t samples_;
   std::vector<RandomInput> inputs_;
+  bool batched_;
 };
 
 }  // namespace
@@ -53,14 +55,15 @@ std::optional<size_t> parse_random(std::string_view text) {
   return static_cast<size_t>(*count);
 }
 
-std::unique_ptr<Dataset> open_random(size_t samples, std::vector<RandomInput> inputs) {
+std::unique_ptr<Dataset> open_random(size_t samples, std::vector<RandomInput> inputs,
+                                     bool batched) {
   for (const RandomInput& input : inputs) {
     if (bits(input.dtype) < 8) {
       throw unsupported_error("no random numbers for the input \"" + input.name + "\" of type " +
                               std::string(name(input.dtype)));
     }
   }
-  return std::make_unique<Random>(samples, std::move(inputs));
+  return std::make_unique<Random>(samples, std::move(inputs), batched);
 }
 
 }  // namespace qtool

@@ -289,4 +289,9 @@ TEST_CASE("random data only for who says so, and the same every time") {
   for (const int64_t value : to_int64s(data->get(0).inputs.at("n")))
     CHECK((value == 0 || value == 1));
   CHECK(data->provenance().at("kind") == "random");
+  const auto whole =
+      open_random(2, {{"state", DType::float32, {2, 1, 3}}, {"rate", DType::int64, {}}}, true);
+  const Batch batch = *Loader(*whole, in_order(2), {.batch_size = 8}).next();
+  CHECK(batch.inputs.at("state").shape() == Shape{2, 1, 3});
+  CHECK(batch.inputs.at("rate").shape().empty());
 }

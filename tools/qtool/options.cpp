@@ -80,17 +80,21 @@ Shape parse_shape(const std::string& text) {
   return shape;
 }
 
-/// One sample's part of each input; open extents are 1.
+/// Open extents are 1. Where the first dimension of all inputs is the batch, a sample is one part
+/// of it; otherwise (scalars, states with the batch further behind) it is what a whole run takes.
 std::unique_ptr<Dataset> open_random_for(size_t count, std::span<const RunnerValue> inputs) {
   if (inputs.empty()) throw usage_error("--data random:N is not for this command");
+  const bool whole = std::ranges::any_of(inputs, [&](const RunnerValue& input) {
+    return input.dims.empty() || inputs[0].dims.empty() || input.dims[0] != inputs[0].dims[0];
+  });
   std::vector<RandomInput> wanted;
   for (const RunnerValue& input : inputs) {
     Shape shape;
-    for (size_t i = 1; i < input.dims.size(); ++i)
+    for (size_t i = whole ? 0 : 1; i < input.dims.size(); ++i)
       shape.push_back(std::max<int64_t>(input.dims[i], 1));
     wanted.push_back({input.name, input.dtype, shape});
   }
-  return open_random(count, std::move(wanted));
+  return open_random(count, std::move(wanted), whole);
 }
 
 }  // namespace
