@@ -6,6 +6,7 @@
 
 #include "ops/binary.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "tensor/cast.h"
 
 namespace qtool {
@@ -55,6 +56,7 @@ OpDef pow_record(int since, void (*infer)(InferContext&)) {
   def.tolerance = kElementary;
   def.fusion = Fusion::unary;
   def.lower = lower_binary<BinaryOp::power>;
+  def.gradient = power_gradient;
   return def;
 }
 

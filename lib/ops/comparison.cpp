@@ -4,6 +4,7 @@
 
 #include "ops/binary.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 
 namespace qtool {
 
@@ -144,7 +145,8 @@ void register_comparison(OpRegistry& ops) {
            .infer = infer_where,
            .reference = where_reference,
            .taste = LayoutTaste::any,
-           .lower = lower_where});
+           .lower = lower_where,
+           .gradient = where_gradient});
 }
 
 }  // namespace qtool

@@ -3,6 +3,7 @@
 #include "kernels/host/copy.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
 #include "support/checked.h"
@@ -174,6 +175,7 @@ void register_expand_tile(OpRegistry& ops) {
   expand.infer = infer_expand;
   expand.reference = expand_reference;
   expand.lower = lower_expand;
+  expand.gradient = expand_gradient;
   ops.add(std::move(expand));
 
   OpDef tile = data_movement("Tile", 6, {2, 2});

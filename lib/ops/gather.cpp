@@ -6,6 +6,7 @@
 #include "kernels/host/gather.h"
 #include "ops/along_axis.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/indices.h"
 #include "ops/lowering.h"
 #include "support/text.h"
@@ -176,6 +177,7 @@ void register_gather(OpRegistry& ops) {
   gather.reference = gather_reference;
   gather.taste = LayoutTaste::plain;
   gather.lower = lower_gather;
+  gather.gradient = gather_gradient;
   ops.add(std::move(gather));
 
   ops.add({.key = {"", "GatherElements"},

@@ -5,6 +5,7 @@
 
 #include "kernels/host/normalize.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -263,7 +264,8 @@ void register_layer_norm(OpRegistry& ops) {
            .infer = infer_layer,
            .reference = layer_reference,
            .tolerance = kAccumulated,
-           .lower = lower_normalize<layer_spec>});
+           .lower = lower_normalize<layer_spec>,
+           .gradient = layer_norm_gradient});
   ops.add(channel_record<instance_spec>("InstanceNormalization", 6, infer_instance));
   ops.add(channel_record<group18_spec>("GroupNormalization", 18, infer_group<false>));
   ops.add(channel_record<group21_spec>("GroupNormalization", 21, infer_group<true>));

@@ -112,6 +112,19 @@ std::vector<GradientCase> arithmetic_gradients() {
                  .inputs = {smooth({2, 3}), smooth({3}, 2), smooth({2, 1}, 3)},
                  .wanted = {0, 1, 2}});
   const Constant x = smooth({2, 3, 4, 5});
+  for (const float exponent : {2.0F, 3.0F, 0.5F, -1.0F}) {
+    all.push_back({.name = std::to_string(exponent),
+                   .op = "Pow",
+                   .inputs = {positive({2, 3, 4}), f32({}, {exponent})}});
+  }
+  for (const int64_t axis : {-1, 1}) {
+    const Shape row = axis == -1 ? Shape{5} : Shape{4, 5};
+    all.push_back({.name = "axis " + std::to_string(axis),
+                   .op = "LayerNormalization",
+                   .attributes = {{"axis", axis}, {"epsilon", 0.01F}},
+                   .inputs = {smooth({3, 4, 5}), smooth(row, 2), smooth(row, 3)},
+                   .wanted = {0, 1, 2}});
+  }
   for (const char* op : {"ReduceSum", "ReduceMean"}) {
     const int64_t since = std::string(op) == "ReduceSum" ? 13 : 18;
     for (const int64_t keep : {0, 1}) {
@@ -143,6 +156,16 @@ std::vector<GradientCase> movement_gradients() {
       {.name = "", .op = "Squeeze", .inputs = {smooth({2, 1, 3}), s64({1}, {1})}},
       {.name = "", .op = "Unsqueeze", .inputs = {x, s64({2}, {0, 3})}},
       {.name = "", .op = "Identity", .inputs = {x}},
+      {.name = "one place twice",
+       .op = "Gather",
+       .attributes = {{"axis", int64_t{2}}},
+       .inputs = {x, s64({2, 2}, {1, -1, 3, 1})}},
+      {.name = "one index", .op = "Gather", .inputs = {x, s64({}, {1})}},
+      {.name = "", .op = "Expand", .inputs = {smooth({3, 1}), s64({3}, {2, 3, 4})}},
+      {.name = "",
+       .op = "Where",
+       .inputs = {flags({true, false, true, true, false}), x, smooth({4, 1}, 2)},
+       .wanted = {1, 2}},
       {.name = "", .op = "Dropout", .inputs = {x}},
       {.name = "", .op = "Transpose", .attributes = {{"perm", ints({3, 0, 2, 1})}}, .inputs = {x}},
       {.name = "reversed", .op = "Transpose", .inputs = {x}},

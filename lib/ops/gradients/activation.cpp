@@ -54,6 +54,21 @@ void unary_gradient(GradContext& context) {
   context.give(0, context.emit("UnaryGradient", {context.upstream(), x}, std::move(attributes)));
 }
 
+void power_gradient(GradContext& context) {
+  const Constant exponent = context.node.input_constant(1);
+  if (exponent == nullptr || exponent->size() != 1)
+    throw unsupported_error("its exponent is not one number that is known");
+  const double p = to_doubles(*exponent)[0];
+  const DType dtype = context.node.input_type(0).dtype;
+  const auto number = [&](double x) {
+    return context.constant(cast(Tensor::scalar(static_cast<float>(x)), dtype));
+  };
+  ValueId slope = context.input(0);
+  if (p != 2) slope = context.emit_onnx("Pow", {slope, number(p - 1)});
+  slope = context.emit_onnx("Mul", {slope, number(p)});
+  context.give(0, context.emit_onnx("Mul", {context.upstream(), slope}));
+}
+
 OpDef training_record(const char* type, Arity inputs, Arity outputs, void (*infer)(InferContext&),
                       std::vector<Tensor> (*reference)(const ReferenceCall&)) {
   return {.key = {kTrainingDomain, type},

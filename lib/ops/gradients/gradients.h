@@ -9,6 +9,7 @@ namespace qtool {
 // family, named like the family's.
 
 void unary_gradient(GradContext& context);  ///< every function of one number that has a post-op
+void power_gradient(GradContext& context);  ///< Pow with a known exponent
 
 void add_gradient(GradContext& context);
 void subtract_gradient(GradContext& context);
@@ -27,6 +28,10 @@ void pad_gradient(GradContext& context);
 
 void identity_gradient(GradContext& context);
 
+void gather_gradient(GradContext& context);
+void where_gradient(GradContext& context);
+void expand_gradient(GradContext& context);
+
 void gemm_gradient(GradContext& context);
 void matmul_gradient(GradContext& context);
 void conv_gradient(GradContext& context);
@@ -35,6 +40,7 @@ void average_pool_gradient(GradContext& context);
 void softmax_gradient(GradContext& context);
 void log_softmax_gradient(GradContext& context);
 void batch_norm_gradient(GradContext& context);
+void layer_norm_gradient(GradContext& context);
 
 void register_training_activation(OpRegistry& ops);
 void register_training_arithmetic(OpRegistry& ops);
@@ -42,6 +48,7 @@ void register_training_movement(OpRegistry& ops);
 void register_training_product(OpRegistry& ops);
 void register_training_convolution(OpRegistry& ops);
 void register_training_pooling(OpRegistry& ops);
+void register_training_selection(OpRegistry& ops);
 void register_training_softmax(OpRegistry& ops);
 void register_training_normalization(OpRegistry& ops);
 void register_training_fake_quantize(OpRegistry& ops);

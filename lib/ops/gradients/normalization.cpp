@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BatchNormalizationGradient (gy, x, gamma, mean, variance) → gx, ggamma, gbeta, where mean and
 // variance are given numbers: y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
+// LayerNormalizationGradient (gy, x, scale) → gx, gscale, gbias, where they are those of each row.
 #include <cmath>
 
 #include "ops/gradients/gradients.h"
@@ -37,6 +38,45 @@ std::vector<Tensor> batch_norm_gradient_reference(const ReferenceCall& call) {
   return results;
 }
 
+std::vector<Tensor> layer_norm_gradient_reference(const ReferenceCall& call) {
+  const Tensor& x = call.input(1);
+  const auto epsilon = static_cast<double>(call.node.attributes().real("epsilon", 1e-5F));
+  std::vector<double> g = reals(call, 0);
+  std::vector<double> values = reals(call, 1);
+  const std::vector<double> scale = reals(call, 2);
+  const size_t row = scale.size();
+  std::vector<double> gscale(row, 0.0);
+  std::vector<double> gbias(row, 0.0);
+  const auto count = static_cast<double>(row);
+  for (size_t at = 0; at + row <= values.size() && row > 0; at += row) {
+    double mean = 0;
+    double squares = 0;
+    for (size_t i = 0; i < row; ++i) mean += values[at + i] / count;
+    for (size_t i = 0; i < row; ++i) {
+      values[at + i] -= mean;
+      squares += values[at + i] * values[at + i];
+    }
+    const double inverse = 1 / std::sqrt(squares / count + epsilon);
+    double sum = 0;
+    double along = 0;
+    for (size_t i = 0; i < row; ++i) {
+      values[at + i] *= inverse;
+      gscale[i] += g[at + i] * values[at + i];
+      gbias[i] += g[at + i];
+      g[at + i] *= scale[i];
+      sum += g[at + i];
+      along += g[at + i] * values[at + i];
+    }
+    for (size_t i = 0; i < row; ++i) {
+      g[at + i] = inverse * (g[at + i] - sum / count - values[at + i] * along / count);
+    }
+  }
+  std::vector<Tensor> results = one_result(real_tensor(x.dtype(), x.shape(), g));
+  results.push_back(real_tensor(x.dtype(), call.input(2).shape(), gscale));
+  results.push_back(real_tensor(x.dtype(), call.input(2).shape(), gbias));
+  return results;
+}
+
 void infer_batch_norm_gradient(InferContext& context) {
   context.set_output(0, context.node.input_type(1));
   context.set_output(1, context.node.input_type(2));
@@ -58,7 +98,32 @@ void batch_norm_gradient(GradContext& context) {
   for (size_t i = 0; i < 3; ++i) context.give(i, made[i]);
 }
 
+void layer_norm_gradient(GradContext& context) {
+  const NodeView& node = context.node;
+  const auto scale = node.input_type(1).concrete_shape();
+  const auto& dims = node.input_type(0).shape;
+  const size_t normalized = scale ? scale->size() : 0;
+  const auto axis = node.attributes().integer("axis", -1);
+  const auto rank = static_cast<int64_t>(dims ? dims->size() : 0);
+  const int64_t first = axis < 0 ? axis + rank : axis;
+  if (!dims || !scale || static_cast<int64_t>(normalized) != rank - first) {
+    throw unsupported_error("its scale has not one element for each of a row");
+  }
+  for (size_t i = 1; i < context.output_count(); ++i) {
+    if (context.upstream(i) != ValueId::none)
+      throw unsupported_error("its mean or deviation is used by the loss");
+  }
+  Attributes attributes;
+  attributes.set("epsilon", node.attributes().real("epsilon", 1e-5F));
+  const auto made = context.emit_several(
+      "LayerNormalizationGradient", {context.upstream(), context.input(0), context.input(1)},
+      std::move(attributes), {true, context.wants(1), context.wants(2)});
+  for (size_t i = 0; i < 3; ++i) context.give(i, made[i]);
+}
+
 void register_training_normalization(OpRegistry& ops) {
+  ops.add(training_record("LayerNormalizationGradient", {3, 3}, {1, 3}, infer_batch_norm_gradient,
+                          layer_norm_gradient_reference));
   ops.add(training_record("BatchNormalizationGradient", {5, 5}, {1, 3}, infer_batch_norm_gradient,
                           batch_norm_gradient_reference));
 }
