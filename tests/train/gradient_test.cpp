@@ -6,6 +6,7 @@
 
 #include "catch.h"
 #include "exec/session.h"
+#include "passes/graphs.h"
 #include "support/text.h"
 #include "train/differentiate.h"
 #include "train/gradient_case.h"
@@ -176,5 +177,39 @@ TEST_CASE("Every op with a gradient has a case") {
     CAPTURE(def.key.type);
     const bool step = std::set<std::string>{"Ceil", "Round", "Sign"}.contains(def.key.type);
     CHECK((step || asked.contains(def.key.type)));
+  }
+}
+
+TEST_CASE("the gradient of a Concat of parts whose extents only the run knows") {
+  Build b;
+  const auto open = [&](const char* name) {
+    const ValueId id = b.input(name, {1, 2});
+    b.graph.set_type(id, TensorType(DType::float32, std::vector<Dim>{{{}, ""}, {2, {}}}));
+    return id;
+  };
+  const std::vector<ValueId> parts{open("x"), open("y"), open("z")};
+  b.node("Concat", {"x", "y", "z"}, {"all"}, {{"axis", int64_t{0}}});
+  b.constant("w", {5, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  b.node("Mul", {"all", "w"}, {"product"});
+  b.node("ReduceSum", {"product"}, {"loss"}, {{"keepdims", int64_t{0}}});
+  Differentiated made = differentiate(b.graph, training_ops(), b.value("loss"), parts);
+  SessionOptions options;
+  TensorMap feeds;
+  int64_t rows = 1;
+  for (const char* name : {"x", "y", "z"}) {
+    feeds.emplace(name, Tensor(DType::float32, {rows, 2}));
+    options.input_shapes.emplace(name, Shape{rows, 2});
+    rows = 2;
+  }
+  for (const ValueId part : parts) made.graph.add_output(made.gradient_of.at(part));
+  for (const Backend backend : {Backend::reference, Backend::onednn}) {
+    options.backend = backend;
+    const TensorMap results = Session(made.graph, training_ops(), options).run(feeds);
+    const auto gradient = [&](size_t i) {
+      return to_floats(results.at(made.graph.value(made.gradient_of.at(parts[i])).name));
+    };
+    CHECK(gradient(0) == std::vector<float>{1, 2});
+    CHECK(gradient(1) == std::vector<float>{3, 4, 5, 6});
+    CHECK(gradient(2) == std::vector<float>{7, 8, 9, 10});
   }
 }

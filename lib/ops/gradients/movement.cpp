@@ -29,6 +29,7 @@ Lowering lower_reshape_like(const LowerContext&) {
 }
 
 // ---- CropLike: y[i] = x[i + begins], 0 outside of x -------------------------------------------
+// Of inputs behind the second only the extents along `axis` count: begins is so much further there.
 
 /// The part of y that lies in x.
 struct Overlap {
@@ -46,6 +47,15 @@ Overlap overlap(const std::vector<int64_t>& begins, const Shape& x, const Shape&
     part.shape.push_back(std::max<int64_t>(0, std::min(y[d] - part.to[d], x[d] - part.from[d])));
   }
   return part;
+}
+
+/// `shape_of(slot)` for slots 0 to count - 1.
+template <class ShapeOf>
+std::vector<int64_t> crop_begins(const NodeView& node, size_t count, ShapeOf&& shape_of) {
+  std::vector<int64_t> begins = node.attributes().integers("begins");
+  const auto axis = static_cast<size_t>(node.attributes().integer("axis", 0));
+  for (size_t slot = 2; slot < count; ++slot) begins.at(axis) += shape_of(slot).at(axis);
+  return begins;
 }
 
 StridedCopy part_copy(const Overlap& part, const std::vector<int64_t>& from,
@@ -94,7 +104,9 @@ Lowering lower_copy(const LowerContext& context, StridedCopy copy, Layout layout
 std::vector<Tensor> crop_like_reference(const ReferenceCall& call) {
   const Shape& x = call.input(0).shape();
   const Shape& y = call.input(1).shape();
-  const Overlap part = overlap(call.node.attributes().integers("begins"), x, y);
+  const auto begins = crop_begins(call.node, call.inputs.size(),
+                                  [&](size_t slot) { return call.input(slot).shape(); });
+  const Overlap part = overlap(begins, x, y);
   return one_result(
       copied(call.input(0), part_copy(part, row_major_strides(x), row_major_strides(y)), y));
 }
@@ -102,9 +114,16 @@ std::vector<Tensor> crop_like_reference(const ReferenceCall& call) {
 Lowering lower_crop_like(const LowerContext& context) {
   const LowerInput& x = context.inputs[0];
   const Shape& y = context.outputs[0].shape;
-  const Overlap part = overlap(context.node.attributes().integers("begins"), x.shape, y);
-  return lower_copy(context, part_copy(part, strides(x.shape, x.layout), strides(y, x.layout)),
-                    x.layout);
+  const auto begins = crop_begins(context.node, context.inputs.size(),
+                                  [&](size_t slot) { return context.inputs[slot].shape; });
+  const Overlap part = overlap(begins, x.shape, y);
+  Lowering result = lower_copy(
+      context, part_copy(part, strides(x.shape, x.layout), strides(y, x.layout)), x.layout);
+  for (size_t slot = 2; slot < context.inputs.size(); ++slot) {
+    result.input_layouts.push_back(Layout::plain);
+    result.packed.push_back(static_cast<int>(slot));
+  }
+  return result;
 }
 
 // ---- SliceGradient: the elements of x where the Slice took them from --------------------------
@@ -186,17 +205,18 @@ void concat_gradient(GradContext& context) {
   const auto rank = static_cast<int64_t>(known_rank(context.node.input_type(0)).size());
   const int64_t axis = normalized_axis(context.node.attributes().integer("axis", 0), rank);
   std::vector<int64_t> begins(static_cast<size_t>(rank), 0);
+  std::vector<ValueId> of_unknown_extent;
   for (size_t i = 0; i < context.input_count(); ++i) {
     if (context.wants(i)) {
       Attributes attributes;
       attributes.set("begins", begins);
-      context.give(i, context.emit("CropLike", {context.upstream(), context.input(i)},
-                                   std::move(attributes)));
+      attributes.set("axis", axis);
+      std::vector<ValueId> inputs{context.upstream(), context.input(i)};
+      inputs.insert(inputs.end(), of_unknown_extent.begin(), of_unknown_extent.end());
+      context.give(i, context.emit("CropLike", std::move(inputs), std::move(attributes)));
     }
     const Dim& extent = known_rank(context.node.input_type(i)).at(static_cast<size_t>(axis));
-    if (!extent.value && i + 1 < context.input_count()) {
-      throw unsupported_error(fmt::format("the extent of input {} is not known", i));
-    }
+    if (!extent.value) of_unknown_extent.push_back(context.input(i));
     begins[static_cast<size_t>(axis)] += extent.value.value_or(0);
   }
 }
@@ -245,7 +265,7 @@ void register_training_movement(OpRegistry& ops) {
       training_record("ReshapeLike", {2, 2}, {1, 1}, infer_like<1>, reshape_like_reference);
   reshape.lower = lower_reshape_like;
   ops.add(std::move(reshape));
-  OpDef crop = training_record("CropLike", {2, 2}, {1, 1}, infer_like<1>, crop_like_reference);
+  OpDef crop = training_record("CropLike", {2, -1}, {1, 1}, infer_like<1>, crop_like_reference);
   crop.taste = LayoutTaste::any;
   crop.lower = lower_crop_like;
   ops.add(std::move(crop));

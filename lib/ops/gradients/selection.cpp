@@ -33,9 +33,9 @@ std::vector<Tensor> gather_gradient_reference(const ReferenceCall& call) {
 void gather_gradient(GradContext& context) {
   Attributes attributes;
   attributes.set("axis", context.node.attributes().integer("axis", 0));
-  context.give(0, context.emit("GatherGradient",
-                               {context.upstream(), context.input(0), context.input(1)},
-                               std::move(attributes)));
+  context.give(
+      0, context.emit("GatherGradient", {context.upstream(), context.input(0), context.input(1)},
+                      std::move(attributes)));
 }
 
 void where_gradient(GradContext& context) {
@@ -55,8 +55,8 @@ void expand_gradient(GradContext& context) {
 }
 
 void register_training_selection(OpRegistry& ops) {
-  ops.add(training_record("GatherGradient", {3, 3}, {1, 1}, infer_like<1>,
-                          gather_gradient_reference));
+  ops.add(
+      training_record("GatherGradient", {3, 3}, {1, 1}, infer_like<1>, gather_gradient_reference));
 }
 
 }  // namespace qtool
