@@ -87,7 +87,7 @@ class ConstantPlanner {
     const auto ranges = within_frame(
         [&] { return "weights \"" + context_.graph.value(operand.value).name + '"'; },
         [&] {
-          return context_.recipe.weight_method == WeightMethod::minmax
+          return weight_method(context_.recipe, type) == WeightMethod::minmax
                      ? weight_ranges(*operand.constant, axis)
                      : mse_weight_ranges(*operand.constant, type, target.weight_scheme, axis);
         });
@@ -97,7 +97,7 @@ class ConstantPlanner {
   }
 
   std::string weight_reason(const QuantParams& params) const {
-    return to_string(context_.recipe.weight_method) +
+    return to_string(weight_method(context_.recipe, params.type)) +
            (params.axis ? fmt::format(" per channel of axis {}", *params.axis) : " per tensor");
   }
 

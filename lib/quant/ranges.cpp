@@ -123,9 +123,9 @@ class RangeOf {
     std::optional<Range> range = known_;
     std::string reason = known_ ? "known from the op" : "constants";
     if (merged_.elements > 0) {
-      include(range, select_range(merged_, type_, context_.target.activation_scheme,
-                                  context_.recipe.activation_method));
-      reason = to_string(context_.recipe.activation_method);
+      const RangeMethod method = activation_method(context_.recipe, type_);
+      include(range, select_range(merged_, type_, context_.target.activation_scheme, method));
+      reason = to_string(method);
     }
     for (const Constant& constant : group.constants)
       include(range, weight_ranges(*constant, std::nullopt)[0]);

@@ -69,6 +69,15 @@ std::vector<std::string> text_list(const Json& json, const char* key) {
 
 }  // namespace
 
+RangeMethod activation_method(const Recipe& recipe, const QuantType& type) {
+  const RangeMethod usual = type.bits < 8 ? RangeMethod(MeanSquare{}) : RangeMethod(Percentile{});
+  return recipe.activation_method.value_or(usual);
+}
+
+WeightMethod weight_method(const Recipe& recipe, const QuantType& type) {
+  return recipe.weight_method.value_or(type.bits < 8 ? WeightMethod::mse : WeightMethod::minmax);
+}
+
 std::string to_string(WeightMethod method) {
   return method == WeightMethod::minmax ? "minmax" : "mse";
 }

@@ -20,9 +20,8 @@ enum class WeightMethod {
 /// A user's wishes for one run, beyond what the target says. A pattern is a node's name, an op
 /// type, or a regular expression between slashes that a node's whole name matches.
 struct Recipe {
-  // The defaults gave the highest output SQNR on each of five CNNs (README.md).
-  RangeMethod activation_method = MeanSquare{};
-  WeightMethod weight_method = WeightMethod::mse;
+  std::optional<RangeMethod> activation_method = {};  ///< not set: by the bits, see below
+  std::optional<WeightMethod> weight_method = {};
   std::vector<std::string> include;  ///< not empty: only these nodes are quantized
   std::vector<std::string> exclude;  ///< these stay float; wins over include
   /// Bits of the grids of layers with weights: of the weights, and of what they read (2 to 8); the
@@ -34,6 +33,11 @@ struct Recipe {
   bool bias_correction = true;      ///< take the mean error that rounded weights make off biases
   bool allow_quantized = false;     ///< take a model that has Q/DQ already, leaving those parts
 };
+
+/// The method for a grid: the recipe's, else what gave the best outputs at its width (README.md):
+/// percentile 99.999 and minmax from 8 bits on, least squared error below.
+RangeMethod activation_method(const Recipe& recipe, const QuantType& type);
+WeightMethod weight_method(const Recipe& recipe, const QuantType& type);
 
 /// A YAML file of the schema "qtool.recipe/1": activations, weights (minmax, mse), per_channel,
 /// include, exclude. Errors (input): an unknown key, a value that its key cannot have.

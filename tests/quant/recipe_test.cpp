@@ -39,6 +39,20 @@ TEST_CASE("patterns are names, op types and regular expressions for whole names"
   CHECK(excluded("/.*st/") == std::vector<bool>{true, false, true});
 }
 
+TEST_CASE("methods follow the width of the grid unless the recipe names them") {
+  Recipe recipe;
+  const QuantType byte{8, false, false};
+  const QuantType nibble{4, true, false};
+  CHECK(to_string(activation_method(recipe, byte)) == "percentile:99.999");
+  CHECK(to_string(activation_method(recipe, nibble)) == "mse");
+  CHECK(weight_method(recipe, byte) == WeightMethod::minmax);
+  CHECK(weight_method(recipe, nibble) == WeightMethod::mse);
+  recipe.activation_method = MinMax{};
+  recipe.weight_method = WeightMethod::minmax;
+  CHECK(to_string(activation_method(recipe, nibble)) == "minmax");
+  CHECK(weight_method(recipe, nibble) == WeightMethod::minmax);
+}
+
 TEST_CASE("exclude wins over include, and both say why") {
   const Graph graph = three();
   Recipe recipe;
@@ -80,7 +94,7 @@ per_channel: false
 include: [Conv, /layer.*/]
 exclude: head
 )");
-  CHECK(to_string(recipe.activation_method) == "percentile:99.9");
+  CHECK(to_string(recipe.activation_method.value()) == "percentile:99.9");
   CHECK(recipe.weight_method == WeightMethod::mse);
   CHECK(recipe.per_tensor_weights);
   CHECK(recipe.include == Strings{"Conv", "/layer.*/"});

@@ -8,7 +8,7 @@
 #include "report/svg.h"
 
 using namespace qtool;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

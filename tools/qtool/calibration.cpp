@@ -27,10 +27,11 @@ void PlanOptions::declare(CLI::App& app) {
       ->type_name("FILE");
   app.add_option("--activations", activations,
                  "how activation ranges follow from the statistics: minmax, mean-minmax, "
-                 "percentile[:P], mse (default)")
+                 "percentile[:P], mse; default: percentile:99.999 from 8 bits on, mse below")
       ->type_name("METHOD");
   app.add_option("--weights", weights,
-                 "how weight ranges follow from the weights: minmax, mse (default)")
+                 "how weight ranges follow from the weights: minmax, mse; default: minmax from 8 "
+                 "bits on, mse below")
       ->type_name("METHOD");
   app.add_option("--bits", bits,
                  "bits of the layers' weights and inputs, such as w4a4 or w4; default: the "
