@@ -82,7 +82,10 @@ class Training {
                      [&] { return step_.run(inputs, labels, parameters_); });
     rate = schedule_.at(state_.optimizer.steps());
     const double norm = state_.optimizer.update(parameters_, step_.gradients(), rate);
-    if (!std::isfinite(loss) || !std::isfinite(norm)) diverged(number, count, loss);
+    // Beyond a millionfold of where it began nothing is learned any more, NaN or not.
+    if (!first_loss_) first_loss_ = loss;
+    const bool lost = !(std::abs(loss) <= 1e6 * (std::abs(*first_loss_) + 1));
+    if (lost || !std::isfinite(norm)) diverged(number, count, loss);
     return loss;
   }
 
@@ -109,6 +112,7 @@ class Training {
   const TrainOptions& options_;
   const TrainHooks& hooks_;
   Schedule schedule_;
+  std::optional<double> first_loss_;  ///< of this run
 };
 
 }  // namespace
