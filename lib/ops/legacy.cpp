@@ -63,7 +63,10 @@ std::vector<TensorType> modern_types(const NodeView& node) {
 
 void check(const NodeView& node) {
   if (is_pair(node)) check_unbroadcast(node);
-  if (node.op().type == "BatchNormalization" && node.attributes().integer("is_test", 0) == 0) {
+  if (node.op().type != "BatchNormalization") return;
+  bool trains = node.attributes().integer("is_test", 0) == 0;
+  for (size_t i = 1; i < node.output_count(); ++i) trains = trains || node.has_output(i);
+  if (trains) {
     throw unsupported_error("BatchNormalization in training mode",
                             "Export the model for inference.");
   }

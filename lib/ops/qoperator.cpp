@@ -124,6 +124,7 @@ void infer_qoperator(InferContext& context) {
 QuantParams params_of(const ReferenceCall& call, int scale, int zero_point, DType codes,
                       std::optional<int> axis) {
   std::vector<float> scales = to_floats(call.input(static_cast<size_t>(scale)));
+  if (scales.empty()) throw input_error(fmt::format("input {} has no scale", scale));
   std::vector<int32_t> zeros(scales.size(), 0);
   if (zero_point >= 0 && call.has(static_cast<size_t>(zero_point))) {
     const auto values = to_int64s(call.input(static_cast<size_t>(zero_point)));

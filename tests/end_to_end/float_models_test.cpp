@@ -14,6 +14,7 @@
 #include "exec/session_runner.h"
 #include "onnx_io/onnx_io.h"
 #include "passes/pipelines.h"
+#include "report/metrics.h"
 #include "support/rng.h"
 
 using namespace qtool;
@@ -199,6 +200,69 @@ void check_model(const fs::path& file, const fs::path& library) {
 }
 
 }  // namespace
+
+namespace {
+
+/// Top-1 and top-5 in per cent, as the assets' manifest states them.
+struct Accurate {
+  const char* model;
+  size_t samples;
+  double top1;
+  double top5;
+};
+
+constexpr Accurate kAccurate[] = {
+    {"resnet20_cifar10", 10000, 91.73, 99.66},
+    {"resnet56_cifar10", 10000, 93.39, 99.77},
+    {"mlperf_tiny_resnet8_cifar10", 10000, 87.19, 99.38},
+    {"mobilenetv2_1.0_224_imagenet", 500, 79.40, 94.00},
+    {"squeezenet1.1_imagenet", 500, 60.00, 85.00},
+    {"squeezenet_fp16_winml", 500, 47.60, 75.60},
+    {"mlperf_tiny_kws_dscnn", 600, 91.50, 99.17},
+    {"kwt1_speech_commands_op13", 600, 92.00, 94.83},
+    {"kwt1_speech_commands_op17", 600, 92.00, 94.83},
+    {"magika_standard_v3_3", 76, 100, 100},
+};
+
+Accuracy accuracy_of(const Accurate& stated) {
+  const Feeding feeding = feeding_of(stated.model);
+  auto graph = std::make_shared<Graph>(
+      load_model(fs::path(QTOOL_ASSETS) / "models" / (std::string(stated.model) + ".onnx")));
+  run_pipeline(*graph, preparation_pipeline(), {builtin_ops()});
+  const auto runner = open_session(graph, builtin_ops());
+  const RunnerValue input = runner->inputs()[0];
+  const auto data = open_dataset({.path = fs::path(QTOOL_ASSETS) / "data" / feeding.data,
+                                  .preprocessing = Preprocessing::parse(feeding.steps)});
+  const size_t batch_size = input.dims[0] == 1 ? 1 : 25;
+  Loader loader(*data, in_order(data->size()), {.batch_size = batch_size});
+  ClassificationMetrics metrics;
+  while (auto batch = loader.next()) {
+    TensorMap feeds;
+    feeds.emplace(input.name, cast(batch->inputs.begin()->second, input.dtype));
+    metrics.add(runner->run(feeds).begin()->second, batch->labels, batch->ids);
+  }
+  CHECK(metrics.samples() == stated.samples);
+  return metrics.accuracy();
+}
+
+}  // namespace
+
+TEST_CASE("real float models are as accurate as their manifest states", "[assets]") {
+  QTOOL_NEED_ASSETS();
+  for (const Accurate& stated : kAccurate) {
+    INFO(stated.model);
+    if (std::string_view(stated.model) == "resnet56_cifar10" &&
+        std::getenv("QTOOL_TEST_EFFORT") == nullptr) {
+      std::printf("SKIPPED: the accuracy of resnet56_cifar10, a minute; set QTOOL_TEST_EFFORT=1\n");
+      continue;
+    }
+    const Accuracy measured = accuracy_of(stated);
+    CHECK(100 * measured.top1.value() == Approx(stated.top1).margin(0.1));
+    CHECK(100 * measured.top5.value() == Approx(stated.top5).margin(0.1));
+    std::printf("%s: top-1 %.2f, top-5 %.2f\n", stated.model, 100 * measured.top1.value(),
+                100 * measured.top5.value());
+  }
+}
 
 TEST_CASE("real float models give what ONNX Runtime gives", "[assets]") {
   QTOOL_NEED_ASSETS();

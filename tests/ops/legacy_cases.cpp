@@ -33,7 +33,12 @@ std::vector<OpCase> legacy_cases() {
   const Constant mean = f32({2}, {1, 2});
   const CaseAttributes by_channel{{"broadcast", on}, {"axis", int64_t{1}}};
   const CaseAttributes at_end{{"broadcast", on}};
+  OpCase statistics = refused(old("BatchNormalization", "statistics asked for", {{"is_test", on}},
+                                  {x, gamma, gamma, mean, gamma}),
+                              "training mode");
+  statistics.outputs = 5;
   return {
+      statistics,
       old("Add", "one shape", {}, {two, gamma}, {f32({2}, {3, 5})}),
       old("Add", "by channel", by_channel, {x, two}, {f32({1, 2, 2}, {9, 5, 4, 18})}),
       old("Add", "at the end", at_end, {x, two}, {f32({1, 2, 2}, {9, 6, 3, 18})}),
