@@ -2,6 +2,7 @@
 #include "report/compare.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <list>
@@ -80,16 +81,31 @@ std::shared_ptr<const Graph> with_qdq(std::shared_ptr<const Graph> graph) {
   return expanded;
 }
 
+constexpr size_t kBins = 48;
+
+/// Of the float model's elements, against the grid of their codes.
 struct Saturation {
   uint64_t beyond = 0;
   uint64_t all = 0;
+  LayerHistogram histogram;  ///< reaches a quarter of the range beyond either end
 };
 
 void count_saturated(const Tensor& floats, const QuantParams& params, Saturation& count) {
   const Range range = params.representable();
   const float half = params.scale[0] / 2;
-  for (const float x : floats.data<float>())
+  LayerHistogram& h = count.histogram;
+  if (h.counts.empty()) {
+    const double quarter = (double{range.high} - double{range.low}) / 4;
+    h = {range.low - quarter, range.high + quarter, std::vector<uint64_t>(kBins), range.low,
+         range.high};
+  }
+  const double per_unit = static_cast<double>(kBins) / (h.high - h.low);
+  for (const float x : floats.data<float>()) {
     count.beyond += x < range.low - half || x > range.high + half;
+    if (!std::isfinite(x)) continue;
+    const double place = (double{x} - h.low) * per_unit;
+    ++h.counts[static_cast<size_t>(std::clamp(place, 0.0, static_cast<double>(kBins - 1)))];
+  }
   count.all += static_cast<uint64_t>(floats.size());
 }
 
@@ -138,6 +154,7 @@ class TensorComparison::Impl {
                        .max_abs_error = arrived.max_abs_error,
                        .saturated = {}};
       if (saturation_[i].all > 0) {
+        layer.histogram = saturation_[i].histogram;
         layer.saturated =
             static_cast<double>(saturation_[i].beyond) / static_cast<double>(saturation_[i].all);
       }

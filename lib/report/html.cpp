@@ -15,6 +15,7 @@ namespace qtool {
 namespace {
 
 constexpr size_t kBars = 25;
+constexpr size_t kHistograms = 9;
 
 constexpr const char* kStyle = R"(
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1000px; padding: 0 1em; color: #1c2128; background: #fff; }
@@ -26,7 +27,7 @@ p.note { margin: 0; color: #57606a; } .ok { color: #1a7f37; } .failed { color: #
 .charts { display: flex; flex-wrap: wrap; gap: 1em; } svg { max-width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: #1c2128; } svg text.title { font-weight: 600; font-size: 13px; }
 svg .grid { stroke: #d8dee4; } svg .reference { fill: #fff; stroke: #57606a; stroke-width: 2; }
-svg .candidate, svg .first { fill: #0969da; } svg .second { fill: #bf8700; }
+svg .range { stroke: #bf8700; stroke-width: 2; } svg .candidate, svg .first { fill: #0969da; } svg .second { fill: #bf8700; }
 @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117; } svg text { fill: #e6edf3; }
 th, td { border-color: #30363d; } svg .grid { stroke: #30363d; } svg .reference { fill: #0d1117; stroke: #8b949e; } p.note { color: #8b949e; } }
 )";
@@ -109,6 +110,25 @@ std::string layer_chart(const Candidate& candidate) {
   return bar_chart(chart);
 }
 
+/// Of the worst tensors that have codes.
+std::string histograms(const Candidate& candidate) {
+  std::vector<LayerError> layers = candidate.layers;
+  sort_worst_first(layers);
+  std::string charts;
+  size_t drawn = 0;
+  for (const LayerError& layer : layers) {
+    if (drawn == kHistograms || !layer.histogram) continue;
+    const LayerHistogram& h = *layer.histogram;
+    charts += histogram_chart({layer.tensor, h.low, h.high, h.counts, h.range_low, h.range_high});
+    ++drawn;
+  }
+  if (charts.empty()) return charts;
+  return "<h2>Values and chosen ranges, worst tensors of " + html_text(candidate.model.file) +
+         "</h2>\n<p class=\"note\">The float model's elements by the logarithm of their number; "
+         "the lines are the ends of what the codes represent.</p>\n<div class=\"charts\">\n" +
+         charts + "</div>\n";
+}
+
 std::string charts(const ReportRecord& report) {
   const bool labelled = std::ranges::any_of(
       report.candidates, [](const Candidate& c) { return c.model.metrics.top1.has_value(); });
@@ -140,6 +160,7 @@ std::string html_report(const ReportRecord& report) {
   text += gates_html(report);
   text += section_html(sections[0]);
   text += charts(report);
+  for (const Candidate& candidate : report.candidates) text += histograms(candidate);
   for (size_t i = 1; i < sections.size(); ++i) text += section_html(sections[i]);
   return text + "</body>\n</html>\n";
 }

@@ -89,6 +89,17 @@ struct Delta {
   friend bool operator==(const Delta&, const Delta&) = default;
 };
 
+/// How the float model's elements of a tensor are spread: counts of equal bins from low to high,
+/// the end bins with all beyond; and what the codes represent of it.
+struct LayerHistogram {
+  double low = 0;
+  double high = 0;
+  std::vector<uint64_t> counts;
+  double range_low = 0;
+  double range_high = 0;
+  friend bool operator==(const LayerHistogram&, const LayerHistogram&) = default;
+};
+
 /// One tensor of the candidate against the same tensor of the float model.
 struct LayerError {
   std::string tensor;
@@ -100,6 +111,7 @@ struct LayerError {
   std::optional<double> cosine;
   std::optional<double> max_abs_error;
   std::optional<double> saturated;  ///< share of the float elements beyond the quantized range
+  std::optional<LayerHistogram> histogram = {};
   friend bool operator==(const LayerError&, const LayerError&) = default;
 };
 

@@ -172,16 +172,31 @@ Delta delta(const Json& json) {
   return result;
 }
 
+LayerHistogram histogram(const Json& json) {
+  LayerHistogram result{.low = required(number(json, "low"), "low"),
+                        .high = required(number(json, "high"), "high"),
+                        .counts = {},
+                        .range_low = required(number(json, "range_low"), "range_low"),
+                        .range_high = required(number(json, "range_high"), "range_high")};
+  const Json* counts = find(json, "counts");
+  if (!counts || !counts->is_array()) throw input_error("\"counts\" is no list of numbers");
+  for (const Json& each : *counts)
+    result.counts.push_back(required(count(Json{{"counts", each}}, "counts"), "counts"));
+  return result;
+}
+
 LayerError layer(const Json& json) {
-  return {.tensor = required(text(json, "tensor"), "tensor"),
-          .node = text(json, "node").value_or(""),
-          .op = text(json, "op").value_or(""),
-          .exact = flag(json, "exact"),
-          .sqnr_db = number(json, "sqnr_db"),
-          .added_sqnr_db = number(json, "added_sqnr_db"),
-          .cosine = number(json, "cosine", -1, 1),
-          .max_abs_error = number(json, "max_abs_error", 0),
-          .saturated = fraction(json, "saturated")};
+  LayerError result{.tensor = required(text(json, "tensor"), "tensor"),
+                    .node = text(json, "node").value_or(""),
+                    .op = text(json, "op").value_or(""),
+                    .exact = flag(json, "exact"),
+                    .sqnr_db = number(json, "sqnr_db"),
+                    .added_sqnr_db = number(json, "added_sqnr_db"),
+                    .cosine = number(json, "cosine", -1, 1),
+                    .max_abs_error = number(json, "max_abs_error", 0),
+                    .saturated = fraction(json, "saturated")};
+  if (find(json, "histogram")) result.histogram = part(json, "histogram", histogram);
+  return result;
 }
 
 OutputFidelity output(const Json& json) {

@@ -114,6 +114,14 @@ Json layer_json(const LayerError& layer) {
   put(json, "cosine", layer.cosine);
   put(json, "max_abs_error", layer.max_abs_error);
   put(json, "saturated", layer.saturated);
+  if (layer.histogram) {
+    const LayerHistogram& h = *layer.histogram;
+    json["histogram"] = {{"low", h.low},
+                         {"high", h.high},
+                         {"counts", h.counts},
+                         {"range_low", h.range_low},
+                         {"range_high", h.range_high}};
+  }
   return json;
 }
 

@@ -168,4 +168,32 @@ std::string bar_chart(const Bars& chart) {
   return svg + "</svg>\n";
 }
 
+std::string histogram_chart(const Bins& chart) {
+  constexpr double kWide = 300;
+  constexpr double kHigh = 130;
+  constexpr double kFoot = 100;
+  constexpr double kSide = 10;
+  const uint64_t most = chart.counts.empty() ? 0 : *std::ranges::max_element(chart.counts);
+  if (most == 0 || !(chart.high > chart.low)) return {};
+  const auto at = [&](double value) {
+    return kSide + (kWide - 2 * kSide) * (value - chart.low) / (chart.high - chart.low);
+  };
+  std::string svg = open_svg(kWide, kHigh, chart.title);
+  svg += text_at(kWide / 2, 14, "middle", elided(chart.title, 44), " class=\"title\"");
+  const double width = (kWide - 2 * kSide) / static_cast<double>(chart.counts.size());
+  const double scale = (kFoot - 24) / std::log1p(static_cast<double>(most));
+  for (size_t i = 0; i < chart.counts.size(); ++i) {
+    const double tall = scale * std::log1p(static_cast<double>(chart.counts[i]));
+    if (chart.counts[i] == 0) continue;
+    svg += fmt::format(
+        "<rect class=\"first\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>\n",
+        kSide + width * static_cast<double>(i), kFoot - tall, std::max(width - 1, 1.0), tall);
+  }
+  for (const double end : {chart.range_low, chart.range_high}) {
+    svg += line(at(end), 20, at(end), kFoot + 4, "range");
+    svg += text_at(at(end), kFoot + 18, "middle", fmt::format("{:.4g}", end));
+  }
+  return svg + "</svg>\n";
+}
+
 }  // namespace qtool

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,18 @@ struct Bars {
   std::vector<Bar> bars;
 };
 std::string bar_chart(const Bars& chart);
+
+/// Counts of equal bins from low to high, drawn by their logarithms; the part from range_low to
+/// range_high is marked.
+struct Bins {
+  std::string title;
+  double low = 0;
+  double high = 1;
+  std::vector<uint64_t> counts;
+  double range_low = 0;
+  double range_high = 1;
+};
+std::string histogram_chart(const Bins& chart);
 
 /// Round numbers that cut [low, high] into 4 to 10 parts, from at or below low to at or above high.
 std::vector<double> axis_ticks(double low, double high);

@@ -190,6 +190,16 @@ TEST_CASE("compare: saturation counts what the codes cannot represent, not zeros
   // r of the first sample is 1.6, 21.4, 1.7; of the others all is below 15.9.
   CHECK(*layers.at("r").saturated == Approx(1.0 / 9));
   CHECK(*layers.at("x").saturated == 0);
+  // The codes reach from -16 to 15.875; bins go a quarter of that further, 0.996 wide.
+  const LayerHistogram& h = *layers.at("r").histogram;
+  CHECK(h.range_low == -16);
+  CHECK(h.range_high == 15.875);
+  CHECK(h.low == Approx(-23.96875));
+  CHECK(h.high == Approx(23.84375));
+  uint64_t total = 0;
+  for (const uint64_t count : h.counts) total += count;
+  CHECK(total == 9);
+  CHECK(h.counts.at(45) == 1);  // 21.4 is 45.5 bins from the lowest
   CHECK(!layers.at("y").saturated);
 }
 

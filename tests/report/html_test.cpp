@@ -46,10 +46,12 @@ ReportRecord gated_report() {
 
 }  // namespace
 
-TEST_CASE("HTML: tables, gates and three charts on one page that needs nothing else") {
+TEST_CASE("HTML: tables, gates and charts on one page that needs nothing else") {
   const std::string page = html_report(gated_report());
   CHECK(balanced(page));
-  CHECK(count(page, "<svg") == 3);
+  CHECK(count(page, "<svg") == 4);
+  CHECK(count(page, "class=\"range\"") == 2);
+  CHECK_THAT(page, Contains("chosen ranges, worst tensors"));
   CHECK_THAT(page, Contains("Accuracy against size") && Contains("Accuracy against latency") &&
                        Contains("Error by tensor of resnet20.int8.onnx"));
   CHECK_THAT(page, Contains("1 of 2 gates FAILED") && Contains("speedup&gt;=9"));
