@@ -101,11 +101,17 @@ QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops,
   const Facts facts = infer_facts(graph, ops);
   const PlanContext context{graph, ops, facts, target, recipe};
   refuse_quantized(context);
-  const Selection selection = select_nodes(context, [&](ValueId id) {
+  Selection selection = select_nodes(context, [&](ValueId id) {
     const auto entry = table.tensors.find(graph.value(id).name);
     return entry != table.tensors.end() &&
            (entry->second.override_range || !entry->second.stats.empty());
   });
+  // Calibration leaves out what would stay float anyway: that, not the missing data, is the reason.
+  const Selection with_all_data = select_nodes(context, [](ValueId) { return true; });
+  for (const NodeId id : graph.nodes()) {
+    if (!with_all_data.reason[at(id)].empty())
+      selection.reason[at(id)] = with_all_data.reason[at(id)];
+  }
 
   QuantPlan plan;
   plan.target = target.name;

@@ -60,13 +60,20 @@ std::string nodes_text(const QuantPlan& plan, const Graph& graph) {
   return text_table(rows);
 }
 
+/// The reason without the value that only this node reads, so that like cases make one line.
+std::string general(const std::string& reason) {
+  const bool input = reason.starts_with("its input \"") && reason.ends_with(" stays float");
+  return input ? "what it reads stays float" : reason;
+}
+
 /// Nodes with one reason stand together, in the order of the first.
 std::string skipped_text(const QuantPlan& plan, const Graph& graph) {
   std::vector<std::pair<std::string, std::vector<std::string>>> groups;
   for (const SkippedNode& skipped : plan.skipped) {
-    auto group = std::ranges::find(groups, skipped.reason,
-                                   &std::pair<std::string, std::vector<std::string>>::first);
-    if (group == groups.end()) group = groups.insert(groups.end(), {skipped.reason, {}});
+    const std::string reason = general(skipped.reason);
+    auto group =
+        std::ranges::find(groups, reason, &std::pair<std::string, std::vector<std::string>>::first);
+    if (group == groups.end()) group = groups.insert(groups.end(), {reason, {}});
     group->second.push_back(graph.node(skipped.node).op.type + " \"" +
                             own_name(graph, skipped.node) + '"');
   }

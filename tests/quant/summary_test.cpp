@@ -32,5 +32,24 @@ TEST_CASE("the summary counts, and gives the reason of what stays float") {
   CHECK(contains(text, "note: \"r\" was zero in all samples\n"));
 }
 
+TEST_CASE("what floats keep in float makes one line, and is no lack of data") {
+  Build b;
+  b.input("x", {1, 2});
+  b.constant("w", {2, 2}, {1, 2, 3, 4});
+  b.constant("one", {1}, {1});
+  for (const char* op : {"Add", "Mul"}) {
+    const std::string name = op;
+    b.node("Exp", {"x"}, {name + "_in"});
+    b.node(op, {name + "_in", "one"}, {name + "_out"}, {}, name);
+    b.node("MatMul", {name + "_out", "w"}, {name + "_y"}, {}, name + "_product");
+    b.output(name + "_y");
+  }
+  const Planned p(b.graph, test::ranges({{"Add_out", {-1, 1}}, {"Mul_out", {-1, 1}}}));
+  const std::string text = summary(p.plan, b.graph);
+  INFO(text);
+  CHECK(contains(text, "  Add \"Add\", Mul \"Mul\": what it reads stays float\n"));
+  CHECK_FALSE(contains(text, "no data"));
+}
+
 }  // namespace
 }  // namespace qtool
