@@ -21,7 +21,7 @@ namespace {
 /// machine; so the program starts itself again with a short spin, unless the user chose.
 void choose_waiting_policy(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  setenv("GOMP_SPINCOUNT", "300", 1);
+  setenv("GOMP_SPINCOUNT", "2000", 1);
   execv("/proc/self/exe", argv);  // on failure the default policy is merely slower
 }
 
