@@ -81,7 +81,7 @@ dnnl::memory packed_codes(const dnnl::memory::desc& from, const void* data,
 }
 
 int threads_worth(int64_t macs, bool integer) {
-  const int64_t least = integer ? int64_t{1} << 21 : int64_t{1} << 20;
+  const int64_t least = integer ? int64_t{1} << 20 : int64_t{1} << 18;
   return macs < least ? 1 : thread_count();
 }
 

@@ -120,7 +120,7 @@ class PrimitiveKernel final : public Kernel {
 };
 
 /// Threads for a kernel of so many multiply-adds: 1 where waking the others would cost more than
-/// they save (some 10 us of work).
+/// they save (some microseconds of work).
 int threads_worth(int64_t macs, bool integer);
 
 /// Runs a maker; what oneDNN cannot do becomes a refusal with its message. The primitive is made
