@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
 
 #include "quant/widths.h"
+#include "support/disjoint_sets.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -18,25 +18,15 @@ namespace {
 size_t at(NodeId id) { return static_cast<size_t>(id); }
 size_t at(ValueId id) { return static_cast<size_t>(id); }
 
-/// Disjoint sets of values (Tarjan 1975), the lowest id standing for each.
+/// Values that share their parameters.
 class Ties {
  public:
-  explicit Ties(size_t count) : parent_(count) {
-    std::iota(parent_.begin(), parent_.end(), size_t{0});
-  }
-  size_t root(ValueId id) {
-    size_t i = at(id);
-    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
-    return i;
-  }
-  void tie(ValueId a, ValueId b) {
-    const size_t one = root(a);
-    const size_t other = root(b);
-    parent_[std::max(one, other)] = std::min(one, other);
-  }
+  explicit Ties(size_t count) : sets_(count) {}
+  size_t root(ValueId id) { return sets_.root(at(id)); }
+  void tie(ValueId a, ValueId b) { sets_.join(at(a), at(b)); }
 
  private:
-  std::vector<size_t> parent_;
+  DisjointSets sets_;
 };
 
 /// Values with one set of parameters, and what their range comes from.

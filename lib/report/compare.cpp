@@ -90,9 +90,9 @@ struct Saturation {
   LayerHistogram histogram;  ///< reaches a quarter of the range beyond either end
 };
 
-void count_saturated(const Tensor& floats, const QuantParams& params, Saturation& count) {
-  const Range range = params.representable();
-  const float half = params.scale[0] / 2;
+void count_saturated(const Tensor& floats, const SharedTensor& tensor, Saturation& count) {
+  const Range range = tensor.represented;
+  const float half = tensor.params->scale[0] / 2;
   LayerHistogram& h = count.histogram;
   if (h.counts.empty()) {
     const double quarter = (double{range.high} - double{range.low}) / 4;
@@ -127,7 +127,7 @@ class TensorComparison::Impl {
   void add(const TensorMap& feeds) {
     const std::vector<Tensor> floats = run_reference(feeds);
     for (size_t i = 0; i < tensors_.size(); ++i) {
-      if (tensors_[i].params) count_saturated(floats[i], *tensors_[i].params, saturation_[i]);
+      if (tensors_[i].params) count_saturated(floats[i], tensors_[i], saturation_[i]);
     }
     candidate_->run(feeds, comparing(floats, arrived_));
     TensorMap all;

@@ -66,6 +66,18 @@ class Pairing {
     return tensor;
   }
 
+  /// Narrow grids in 8-bit codes end at a Clip in front of the codes.
+  Range let_through(ValueId source, Range range) const {
+    const NodeId producer = candidate_.value(source).producer;
+    if (producer == NodeId::none) return range;
+    const OpDef* def = ops_.find(candidate_.node(producer), candidate_.model);
+    if (def == nullptr || def->post_op == nullptr) return range;
+    const auto op =
+        def->post_op(NodeView(candidate_, producer, facts_, candidate_.model.opset()));
+    if (!op || op->kind != PostOp::Kind::clip) return range;
+    return {std::max(range.low, op->alpha), std::min(range.high, op->beta)};
+  }
+
   void add_quantized(NodeId quantizer) {
     const Node& node = candidate_.node(quantizer);
     if (node.inputs.empty() || node.outputs.empty() || node.outputs[0] == ValueId::none) return;
@@ -93,6 +105,7 @@ class Pairing {
       SharedTensor tensor = described(name, *reference, source);
       tensor.candidate = codes;
       tensor.params = *params;
+      tensor.represented = let_through(source, params->representable());
       tensor.quantizer = quantizer;
       found_.push_back(std::move(tensor));
       return;

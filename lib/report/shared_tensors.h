@@ -18,6 +18,7 @@ struct SharedTensor {
   ValueId source = ValueId::none;     ///< in the quantized graph: its floats
   ValueId candidate = ValueId::none;  ///< its codes there where it has any, else its floats
   std::optional<QuantParams> params;  ///< of the codes
+  Range represented;                  ///< what the codes can hold, and a Clip in front lets through
   NodeId quantizer = NodeId::none;    ///< that makes the codes
 };
 

@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
-#include <numeric>
 
 #include "ops/gradient.h"
 #include "quant/settle.h"
+#include "support/disjoint_sets.h"
 
 namespace qtool {
 
@@ -20,26 +21,6 @@ OperandRole role_of(const OpDef& def, size_t slot) {
   const auto& rules = def.quant.inputs;
   return rules.empty() ? OperandRole::none : rules[std::min(slot, rules.size() - 1)].role;
 }
-
-/// Placements that share their parameters, each standing for its set by the lowest index.
-class Ties {
- public:
-  explicit Ties(size_t count) : parent_(count) {
-    std::iota(parent_.begin(), parent_.end(), size_t{0});
-  }
-  size_t root(size_t i) const {
-    while (parent_[i] != i) i = parent_[i];
-    return i;
-  }
-  void tie(size_t a, size_t b) {
-    const size_t one = root(a);
-    const size_t other = root(b);
-    parent_[std::max(one, other)] = std::min(one, other);
-  }
-
- private:
-  std::vector<size_t> parent_;
-};
 
 class Inserter {
  public:
@@ -90,7 +71,7 @@ class Inserter {
     for (const NodeId id : tying) {
       std::optional<size_t> first;
       const auto tie = [&](size_t placement) {
-        if (first) ties_.tie(*first, placement);
+        if (first) ties_.join(*first, placement);
         first = placement;
       };
       const Node& node = graph().node(id);
@@ -265,7 +246,7 @@ class Inserter {
   const OpRegistry& ops_;
   const QuantPlan& plan_;
   const GridOptions& options_;
-  Ties ties_;
+  DisjointSets ties_;  ///< placements that share their parameters
   std::vector<bool> moved_;
   Facts facts_;
   QuantizedTraining result_;

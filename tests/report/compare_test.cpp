@@ -20,13 +20,15 @@ constexpr float kHiddenScale = 0.125F;  // 127 steps reach 15.875: 20 is beyond
 struct Network {
   Graph graph;
 
-  explicit Network(bool quantized) {
+  /// `clip` stands in front of r's codes, as where a narrow grid is stored in 8 bits.
+  explicit Network(bool quantized, std::optional<Range> clip = {}) {
     graph.model.opsets[""] = 13;
     ValueId value = graph.add_value("x", TensorType(DType::float32, Shape{1, 2}));
     graph.add_input(value);
     if (quantized) value = around(value, kInputScale);
     value = node("MatMul", {value, weights("w1", {2, 3}, {1, 2, -3, 0.5F, 8, 1})}, "h");
     value = node("Relu", {value}, "r");
+    if (quantized && clip) value = clipped(value, *clip);
     if (quantized) value = around(value, kHiddenScale);
     value = node("MatMul", {value, weights("w2", {3, 2}, {1, -1, 0.25F, 0.5F, 3, 2})}, "y");
     graph.add_output(value);
@@ -47,11 +49,19 @@ struct Network {
     return value;
   }
 
+  ValueId clipped(ValueId value, Range range) {
+    const ValueId low = graph.add_constant("low", make_constant(Tensor::scalar(range.low)));
+    const ValueId high = graph.add_constant("high", make_constant(Tensor::scalar(range.high)));
+    return node("Clip", {value, low, high}, graph.value(value).name + "_clipped");
+  }
+
   ValueId around(ValueId value, float scale) {
-    const std::string name = graph.value(value).name;
+    std::string name = graph.value(value).name;
+    const bool behind_clip = name == "r_clipped";
+    if (behind_clip) name = "r";
     const ValueId s = graph.add_constant(name + "_s", make_constant(Tensor::scalar(scale)));
     const ValueId z = graph.add_constant(name + "_z", make_constant(Tensor::scalar<int8_t>(0)));
-    const ValueId codes = node("QuantizeLinear", {value, s, z}, name + "_codes");
+    const ValueId codes = node("QuantizeLinear", {value, s, z}, name + (behind_clip ? "_quantized" : "_codes"));
     return node("DequantizeLinear", {codes, s, z}, name + "_again");
   }
 };
@@ -91,9 +101,9 @@ double sqnr(const std::vector<Floats>& reference, const std::vector<Floats>& oth
 
 const std::vector<Floats> kSamples{{0.3F, 2.6F}, {-1.1F, 0.4F}, {2.2F, 0.7F}};
 
-std::map<std::string, LayerError> compared() {
+std::map<std::string, LayerError> compared(std::optional<Range> clip = {}) {
   TensorComparison comparison(std::make_shared<Graph>(Network(false).graph),
-                              std::make_shared<Graph>(Network(true).graph), builtin_ops());
+                              std::make_shared<Graph>(Network(true, clip).graph), builtin_ops());
   for (const Floats& sample : kSamples) {
     TensorMap feeds;
     feeds.emplace("x", Tensor::of<float>({1, 2}, sample));
@@ -201,6 +211,19 @@ TEST_CASE("compare: saturation counts what the codes cannot represent, not zeros
   CHECK(total == 9);
   CHECK(h.counts.at(45) == 1);  // 21.4 is 45.5 bins from the lowest
   CHECK(!layers.at("y").saturated);
+}
+
+TEST_CASE("compare: a Clip in front of the codes ends what they represent") {
+  const auto layers = compared(Range{0, 1.625F});
+  // Half a step above the end still rounds to it.
+  double beyond = 0;
+  for (const Floats& sample : kSamples) {
+    for (const float r : hidden(sample)) beyond += r > 1.625F + kHiddenScale / 2;
+  }
+  CHECK(*layers.at("r").saturated == Approx(beyond / 9));
+  CHECK(beyond > 1);
+  CHECK(layers.at("r").histogram->range_low == 0);
+  CHECK(layers.at("r").histogram->range_high == 1.625);
 }
 
 TEST_CASE("compare: worst first, equal ones last, those without a number first") {

@@ -145,10 +145,7 @@ class Idx : public Dataset {
 
   size_t size() const override { return static_cast<size_t>(file_.shape()[0]); }
   bool labelled() const override { return !labels_.empty(); }
-  std::optional<int64_t> class_count() const override {
-    if (labels_.empty()) return std::nullopt;
-    return *std::max_element(labels_.begin(), labels_.end()) + 1;
-  }
+  std::optional<int64_t> class_count() const override { return classes_among(labels_); }
 
   Sample get(size_t index) const override {
     QTOOL_CHECK(index < size(), "sample " + std::to_string(index));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Labels that lie in a file of their own.
+#include <algorithm>
+
 #include "data/sources/csv.h"
 #include "data/sources/idx.h"
 #include "data/sources/sources.h"
@@ -89,6 +91,11 @@ Tensor with_values(Tensor sample, const Preprocessing& steps) {
   values = std::move(values).reshaped(std::move(four));
   normalize(values, steps);
   return std::move(values).reshaped(shape);
+}
+
+std::optional<int64_t> classes_among(std::span<const int64_t> labels) {
+  if (labels.empty()) return std::nullopt;
+  return *std::max_element(labels.begin(), labels.end()) + 1;
 }
 
 }  // namespace qtool

@@ -49,6 +49,9 @@ std::unique_ptr<Dataset> open_raw(const DataSpec& spec);
 /// A folder of test_data_set_N, or one of these; null for any other folder.
 std::unique_ptr<Dataset> open_test_sets(const DataSpec& spec);
 
+/// One more than the largest label; nothing without labels.
+std::optional<int64_t> classes_among(std::span<const int64_t> labels);
+
 /// The file that spec.labels names; nothing where it names a part of the data. Errors (input):
 /// what can only be the name of a file is none.
 std::optional<std::filesystem::path> label_file(const DataSpec& spec);
