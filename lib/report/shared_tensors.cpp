@@ -72,8 +72,7 @@ class Pairing {
     if (producer == NodeId::none) return range;
     const OpDef* def = ops_.find(candidate_.node(producer), candidate_.model);
     if (def == nullptr || def->post_op == nullptr) return range;
-    const auto op =
-        def->post_op(NodeView(candidate_, producer, facts_, candidate_.model.opset()));
+    const auto op = def->post_op(NodeView(candidate_, producer, facts_, candidate_.model.opset()));
     if (!op || op->kind != PostOp::Kind::clip) return range;
     return {std::max(range.low, op->alpha), std::min(range.high, op->beta)};
   }

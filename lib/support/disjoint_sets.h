@@ -8,8 +8,8 @@
 
 namespace qtool {
 
-/// Union-find (Tarjan 1975) over 0 to count - 1; each set stands by its lowest member, whatever the order in which
-/// sets were joined.
+/// Union-find (Tarjan 1975) over 0 to count - 1; each set stands by its lowest member, whatever the
+/// order in which sets were joined.
 class DisjointSets {
  public:
   explicit DisjointSets(size_t count) : parent_(count) {

@@ -61,7 +61,8 @@ struct Network {
     if (behind_clip) name = "r";
     const ValueId s = graph.add_constant(name + "_s", make_constant(Tensor::scalar(scale)));
     const ValueId z = graph.add_constant(name + "_z", make_constant(Tensor::scalar<int8_t>(0)));
-    const ValueId codes = node("QuantizeLinear", {value, s, z}, name + (behind_clip ? "_quantized" : "_codes"));
+    const ValueId codes =
+        node("QuantizeLinear", {value, s, z}, name + (behind_clip ? "_quantized" : "_codes"));
     return node("DequantizeLinear", {codes, s, z}, name + "_again");
   }
 };
