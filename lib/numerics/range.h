@@ -15,7 +15,8 @@ namespace qtool {
 struct MinMax {
   friend bool operator==(const MinMax&, const MinMax&) = default;
 };
-/// The mean over the samples of each sample's bounds (NNCF's default; clips outlier samples).
+/// The mean over the samples of each sample's bounds (NNCF's default; clips outlier samples): the
+/// moving average of other tools, with equal weights, so that no order of the samples shows.
 struct MeanMinMax {
   friend bool operator==(const MeanMinMax&, const MeanMinMax&) = default;
 };
@@ -31,18 +32,38 @@ struct MeanSquare {
   friend bool operator==(const MeanSquare&, const MeanSquare&) = default;
 };
 
-using RangeMethod = std::variant<MinMax, MeanMinMax, Percentile, MeanSquare>;
+/// The interval whose grid keeps most of the histogram's shape: the least Kullback-Leibler
+/// divergence over all edges of its bins (TensorRT's calibration; entropy.h has the definition).
+struct Entropy {
+  friend bool operator==(const Entropy&, const Entropy&) = default;
+};
+/// Of minmax, mean-minmax, percentile 99.9999, 99.999, 99.99 and 99.9, entropy and mse the one with
+/// the least expected squared error for this tensor; the first of those that tie.
+struct Auto {
+  friend bool operator==(const Auto&, const Auto&) = default;
+};
 
-/// "minmax", "mean-minmax", "percentile:99.99", "mse".
+using RangeMethod = std::variant<MinMax, MeanMinMax, Percentile, MeanSquare, Entropy, Auto>;
+
+/// "minmax", "mean-minmax", "percentile:99.99", "mse", "entropy", "auto".
 std::string to_string(const RangeMethod& method);
 
-/// The inverse; "percentile" alone is 99.999. Errors (usage): another word, with what is possible.
+/// The inverse; "percentile" alone is 99.999, "moving-average" is mean-minmax. Errors (usage):
+/// another word, with what is possible.
 RangeMethod parse_range_method(const std::string& text);
+
+/// The words that parse_range_method knows, for help texts: "minmax, mean-minmax, ...".
+std::string range_method_names();
+
+/// The method itself, or what Auto takes for these statistics.
+RangeMethod settled_method(const TensorStats& stats, QuantType type, Scheme scheme,
+                           const RangeMethod& method);
 
 /// The interval that the method chooses for a grid, always inside of the observed range (0 added).
 /// A method that would leave only 0 of a tensor that has other values gives the full range: a
 /// percentile of a tensor that is nearly all zeros. MeanSquare never goes below 1/256 of the
-/// observed range. Under a millisecond. Errors (input): no element was observed.
+/// observed range. Under a millisecond, with entropy some; Auto takes all together. Errors (input):
+/// no element was observed.
 Range select_range(const TensorStats& stats, QuantType type, Scheme scheme,
                    const RangeMethod& method);
 

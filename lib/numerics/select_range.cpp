@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "numerics/entropy.h"
 #include "numerics/range.h"
 #include "numerics/range_search.h"
 #include "numerics/spread.h"
@@ -27,22 +28,31 @@ std::string to_string(const RangeMethod& method) {
       Match{[](const MinMax&) -> std::string { return "minmax"; },
             [](const MeanMinMax&) -> std::string { return "mean-minmax"; },
             [](const Percentile& p) { return fmt::format("percentile:{}", p.percentile); },
-            [](const MeanSquare&) -> std::string { return "mse"; }},
+            [](const MeanSquare&) -> std::string { return "mse"; },
+            [](const Entropy&) -> std::string { return "entropy"; },
+            [](const Auto&) -> std::string { return "auto"; }},
       method);
 }
 
+std::string range_method_names() {
+  return "minmax, mean-minmax (moving-average), percentile[:P], mse, entropy, auto";
+}
+
 RangeMethod parse_range_method(const std::string& text) {
-  static const std::array<std::string, 4> kWords{"minmax", "mean-minmax", "percentile", "mse"};
+  static const std::array<std::string, 7> kWords{
+      "minmax", "mean-minmax", "moving-average", "percentile", "mse", "entropy", "auto"};
   if (text == "minmax") return MinMax{};
-  if (text == "mean-minmax") return MeanMinMax{};
+  if (text == "mean-minmax" || text == "moving-average") return MeanMinMax{};
   if (text == "mse") return MeanSquare{};
+  if (text == "entropy") return Entropy{};
+  if (text == "auto") return Auto{};
   const size_t colon = text.find(':');
   const std::string word = text.substr(0, colon);
   if (word != "percentile") {
     const std::string hint = did_you_mean(word, kWords);
-    throw usage_error(fmt::format("\"{}\" is not a range method", text),
-                      "Possible are minmax, mean-minmax, percentile:99.99 and mse." +
-                          (hint.empty() ? hint : ' ' + hint));
+    throw usage_error(
+        fmt::format("\"{}\" is not a range method", text),
+        "Possible are " + range_method_names() + '.' + (hint.empty() ? hint : ' ' + hint));
   }
   if (colon == std::string::npos) return Percentile{};
   Percentile method;
@@ -83,7 +93,29 @@ Range percentile_bounds(const TensorStats& stats, Scheme scheme, double percenti
           static_cast<float>(tail_threshold(masses, {.below = false, .above = true}, share))};
 }
 
+RangeMethod least_error(const TensorStats& stats, QuantType type, Scheme scheme) {
+  static const std::array<RangeMethod, 8> kMethods{
+      MinMax{},          MeanMinMax{},     Percentile{99.9999}, Percentile{99.999},
+      Percentile{99.99}, Percentile{99.9}, Entropy{},           MeanSquare{}};
+  const SpreadError error(spread(stats));
+  const RangeMethod* best = nullptr;
+  double least = 0;
+  for (const RangeMethod& method : kMethods) {
+    const Range range = select_range(stats, type, scheme, method);
+    const double loss = error(choose_params(std::array{range}, type, scheme));
+    if (best != nullptr && !(loss < least)) continue;
+    best = &method;
+    least = loss;
+  }
+  return *best;
+}
+
 }  // namespace
+
+RangeMethod settled_method(const TensorStats& stats, QuantType type, Scheme scheme,
+                           const RangeMethod& method) {
+  return std::holds_alternative<Auto>(method) ? least_error(stats, type, scheme) : method;
+}
 
 Range select_range(const TensorStats& stats, QuantType type, Scheme scheme,
                    const RangeMethod& method) {
@@ -98,6 +130,10 @@ Range select_range(const TensorStats& stats, QuantType type, Scheme scheme,
             [&](const Percentile& p) { return percentile_bounds(stats, scheme, p.percentile); },
             [&](const MeanSquare&) {
               return search_range(full, type, scheme, {.octaves = 8}, SpreadError(spread(stats)));
+            },
+            [&](const Entropy&) { return least_divergence(Divergence(stats), full, type, scheme); },
+            [&](const Auto&) {
+              return select_range(stats, type, scheme, least_error(stats, type, scheme));
             }},
       method);
   const Range chosen = with_zero(

@@ -113,9 +113,11 @@ class RangeOf {
     std::optional<Range> range = known_;
     std::string reason = known_ ? "known from the op" : "constants";
     if (merged_.elements > 0) {
-      const RangeMethod method = activation_method(context_.recipe, type_);
-      include(range, select_range(merged_, type_, context_.target.activation_scheme, method));
-      reason = to_string(method);
+      const Scheme scheme = context_.target.activation_scheme;
+      const RangeMethod wished = activation_method(context_.recipe, type_);
+      const RangeMethod method = settled_method(merged_, type_, scheme, wished);
+      include(range, select_range(merged_, type_, scheme, method));
+      reason = (method == wished ? "" : to_string(wished) + ": ") + to_string(method);
     }
     for (const Constant& constant : group.constants)
       include(range, weight_ranges(*constant, std::nullopt)[0]);
@@ -150,7 +152,11 @@ class RangeOf {
           "\"{}\" held {} elements that were NaN or infinite; its range leaves them out", name,
           bad));
     }
-    if (stats.range == Range{}) notes_.push_back("\"" + name + "\" was zero in all samples");
+    if (stats.range.low == stats.range.high) {
+      notes_.push_back(stats.range == Range{} ? fmt::format("\"{}\" was zero in all samples", name)
+                                              : fmt::format("\"{}\" was {} in all samples", name,
+                                                            shortest(stats.range.low)));
+    }
     stats.channel_axis.reset();
     stats.channel_ranges.clear();
     if (merged_.elements == 0) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -49,8 +50,10 @@ Outcome run(const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
   const pid_t child = start(arguments, folder.path());
   int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
+  rusage usage{};
+  REQUIRE(wait4(child, &status, 0, &usage) == child);
   Outcome outcome;
+  outcome.peak_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   outcome.out = read_file(folder / "out");
   outcome.err = read_file(folder / "err");

@@ -15,6 +15,7 @@ struct Outcome {
   int code = -1;  ///< exit code; 128 + N where signal N ended it
   std::string out;
   std::string err;
+  uint64_t peak_bytes = 0;  ///< resident memory
 };
 
 /// Runs qtool with these arguments and waits; nothing on its standard input.

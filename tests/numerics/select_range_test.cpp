@@ -86,10 +86,12 @@ Range select(const TensorStats& stats, QuantType type, Scheme scheme, const Rang
 }  // namespace
 
 TEST_CASE("names of range methods") {
-  for (const char* text : {"minmax", "mean-minmax", "percentile:99.99", "percentile:100", "mse"}) {
+  for (const char* text :
+       {"minmax", "mean-minmax", "percentile:99.99", "percentile:100", "mse", "entropy", "auto"}) {
     CHECK(to_string(parse_range_method(text)) == text);
   }
   CHECK(parse_range_method("percentile") == RangeMethod(Percentile{99.999}));
+  CHECK(parse_range_method("moving-average") == RangeMethod(MeanMinMax{}));
   for (const char* text : {"", "max", "percentile:", "percentile:50", "percentile:101",
                            "percentile:nan", "percentile:99x", "percentile:-99", "mse:3", "MSE"}) {
     INFO(text);

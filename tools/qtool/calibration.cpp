@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "calibration.h"
 
+#include "calibration_memory.h"
 #include "exec/session_runner.h"
 #include "passes/pipelines.h"
 #include "support/text.h"
@@ -26,8 +27,8 @@ void PlanOptions::declare(CLI::App& app) {
   app.add_option("--recipe", recipe_file, "a YAML file with what the flags below say; flags win")
       ->type_name("FILE");
   app.add_option("--activations", activations,
-                 "how activation ranges follow from the statistics: minmax, mean-minmax, "
-                 "percentile[:P], mse; default: percentile:99.999 from 8 bits on, mse below")
+                 "how activation ranges follow from the statistics: " + range_method_names() +
+                     "; default: percentile:99.999 from 8 bits on, mse below")
       ->type_name("METHOD");
   app.add_option("--weights", weights,
                  "how weight ranges follow from the weights: minmax, mse; default: minmax from 8 "
@@ -75,7 +76,7 @@ Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log
 }
 
 CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data_options,
-                                 const PlanOptions& plan, NonFinite non_finite,
+                                 const PlanOptions& plan, const CalibrationOptions& how,
                                  const Globals& globals, Log& log) {
   const Target target = load_target(plan.target);
   const Recipe recipe = plan.recipe();
@@ -90,12 +91,24 @@ CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& da
   }
   const std::vector<RunnerValue> inputs = declared_inputs(graph);
   const auto data = data_options.open(inputs, &log);
-  const size_t batch = batch_size(inputs, data_options.batch, kBatch);
+  size_t batch = batch_size(inputs, data_options.batch, kBatch);
+  if (how.memory_limit) {
+    const MemoryForecast forecast(graph, tensors, *data.dataset, data.order, inputs);
+    const size_t wished = batch;
+    batch = forecast.batch_within(*how.memory_limit, wished);
+    if (batch < wished) {
+      log.warn(fmt::format("--mem-limit: batches of {} instead of {}; the table is the same", batch,
+                           wished));
+    }
+  }
   Loader loader(*data.dataset, data.order, {.batch_size = batch});
   Progress progress("calibrate", "samples", data.order.size(), globals.progress());
   CalibrateOptions options;
-  options.non_finite = non_finite;
-  options.advance = [&](size_t samples) { progress.advance(samples); };
+  options.non_finite = how.non_finite;
+  options.advance = [&](size_t samples) {
+    progress.advance(samples);
+    if (how.memory_limit) check_memory(*how.memory_limit);
+  };
   CalibrationTable table =
       within_frame([&] { return model.path.string(); },
                    [&] {

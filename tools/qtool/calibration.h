@@ -29,9 +29,16 @@ struct PlanOptions {
 /// The model ready to be calibrated and quantized: prepared, at an opset the target can use.
 Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log);
 
-/// Runs the data through the model and gives the table, bound to the model's hash.
+struct CalibrationOptions {
+  NonFinite non_finite = NonFinite::refuse;
+  std::optional<uint64_t> memory_limit = {};  ///< bytes that the process may ever have resident
+};
+
+/// Runs the data through the model and gives the table, bound to the model's hash. Under a memory
+/// limit the batch is cut (with a warning) to what will fit. Errors (input): not even one sample
+/// fits, or the run took more than was foreseen; with what it needs.
 CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data,
-                                 const PlanOptions& plan, NonFinite non_finite,
+                                 const PlanOptions& plan, const CalibrationOptions& options,
                                  const Globals& globals, Log& log);
 
 /// The table in a file, which must have been made for this model. Errors (input): for another.

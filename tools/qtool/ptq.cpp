@@ -53,9 +53,8 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
     plan = read_plan(flags.from_plan, graph);
   } else {
     const CalibrationTable table =
-        flags.data.given()
-            ? calibrate_model(model, flags.data, flags.plan, NonFinite::refuse, globals, log)
-            : table_of(model, flags.calibration);
+        flags.data.given() ? calibrate_model(model, flags.data, flags.plan, {}, globals, log)
+                           : table_of(model, flags.calibration);
     if (!flags.data.given() && is_random(table.data)) log.warn(kRandomWarning);
     random = is_random(table.data);
     plan = within_frame([&] { return flags.model; },

@@ -26,10 +26,9 @@ void QatModel::make_plans(const Globals& globals, size_t samples) {
   DataOptions some = flags_.data;
   some.samples = std::min(samples, kCalibrationSamples);
   some.batch.reset();
-  const CalibrationTable table =
-      flags_.calibration.empty()
-          ? calibrate_model(model_, some, flags_.plan, NonFinite::refuse, globals, log_)
-          : table_of(model_, flags_.calibration);
+  const CalibrationTable table = flags_.calibration.empty()
+                                     ? calibrate_model(model_, some, flags_.plan, {}, globals, log_)
+                                     : table_of(model_, flags_.calibration);
   Recipe recipe = flags_.plan.recipe();
   untrained_ = plan_quantization(graph_, builtin_ops(), table, target_, recipe);
   recipe.bias_correction = false;
