@@ -27,6 +27,14 @@ Json parse(const Tensor& tensor) {
   return json;
 }
 
+Json about_of(const TensorMap& tensors) {
+  const auto found = tensors.find("about");
+  if (found == tensors.end()) throw input_error("not a checkpoint of qtool qat");
+  Json about = parse(found->second);
+  check_schema(about, kSchema);
+  return about;
+}
+
 void check_identity(const Json& saved, const Json& wanted) {
   for (const auto& [name, value] : wanted.items()) {
     if (saved.contains(name) && saved.at(name) == value) continue;
@@ -85,7 +93,15 @@ void write_checkpoint(const std::filesystem::path& path, const Json& identity,
   for (size_t i = 0; i < state.best.size(); ++i) {
     tensors.emplace(key("best", i), state.best[i].clone());
   }
+  for (size_t i = 0; i < state.average.size(); ++i) {
+    tensors.emplace(key("average", i), state.average[i].clone());
+  }
   write_npz(path, tensors);
+}
+
+int epochs_in_checkpoint(const std::filesystem::path& path) {
+  return within_frame([&] { return path.string(); },
+                      [&] { return member<int>(about_of(read_npz(path)), "epochs_done"); });
 }
 
 void read_checkpoint(const std::filesystem::path& path, const Json& identity,
@@ -93,10 +109,7 @@ void read_checkpoint(const std::filesystem::path& path, const Json& identity,
   within_frame([&] { return path.string(); },
                [&] {
                  TensorMap tensors = read_npz(path);
-                 const auto found = tensors.find("about");
-                 if (found == tensors.end()) throw input_error("not a checkpoint of qtool qat");
-                 const Json about = parse(found->second);
-                 check_schema(about, kSchema);
+                 const Json about = about_of(tensors);
                  check_identity(member<Json>(about, "identity"), identity);
                  check_parameters(about, parameters);
                  for (size_t i = 0; i < parameters.size(); ++i) {
@@ -104,6 +117,12 @@ void read_checkpoint(const std::filesystem::path& path, const Json& identity,
                  }
                  for (size_t i = 0; i < state.optimizer.moments().size(); ++i) {
                    take(tensors, key("moment", i), state.optimizer.moments()[i]);
+                 }
+                 state.average.clear();
+                 const bool averaged = tensors.contains(key("average", 0));
+                 for (size_t i = 0; averaged && i < parameters.size(); ++i) {
+                   state.average.push_back(parameters[i].value.clone());
+                   take(tensors, key("average", i), state.average.back());
                  }
                  state.epochs_done = member<int>(about, "epochs_done");
                  state.optimizer.set_steps(member<int64_t>(about, "steps"));

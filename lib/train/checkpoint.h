@@ -14,6 +14,9 @@ namespace qtool {
 void write_checkpoint(const std::filesystem::path& path, const Json& identity,
                       const std::vector<Parameter>& parameters, TrainState& state);
 
+/// The epochs that a checkpoint has behind it. Errors (input): no such file, another file.
+int epochs_in_checkpoint(const std::filesystem::path& path);
+
 /// Puts back what was written. Errors (input): no such file, another file, another identity (names
 /// what differs), tensors that do not fit.
 void read_checkpoint(const std::filesystem::path& path, const Json& identity,

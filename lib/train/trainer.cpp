@@ -24,7 +24,8 @@ class Training {
            const TrainOptions& options, const TrainHooks& hooks)
       : parameters_(parameters), step_(step), state_(state), data_(data), order_(order),
         steps_(steps), options_(options), hooks_(hooks) {
-    const size_t batches = (order.size() + options.batch - 1) / options.batch;
+    const size_t each = options.batch * options.accumulate;
+    const size_t batches = (order.size() + each - 1) / each;  // that make a step
     schedule_.kind = options.schedule;
     schedule_.rate = options.rate;
     schedule_.steps = static_cast<int64_t>(batches) * options.epochs;
@@ -32,23 +33,45 @@ class Training {
         std::llround(std::max(0.0, options.warm_up) * static_cast<double>(batches)));
   }
 
-  void run() {
-    while (state_.epochs_done < options_.epochs) {
+  TrainEnd run(int until) {
+    while (state_.epochs_done < until) {
+      const double before = spent();
       EpochResult result = epoch(state_.epochs_done + 1);
       ++state_.epochs_done;
-      if (hooks_.validate) result.accuracy = hooks_.validate();
-      if (result.accuracy && (!state_.best_accuracy || *result.accuracy > *state_.best_accuracy)) {
-        result.best = true;
-        state_.best_accuracy = result.accuracy;
-        state_.best_epoch = result.epoch;
-        state_.best = copies(parameters_);
-      }
+      judge(result);
       state_.history.push_back(result);
       if (hooks_.epoch_done) hooks_.epoch_done(result);
+      if (options_.patience > 0 && state_.best_epoch > 0 &&
+          state_.epochs_done - state_.best_epoch >= options_.patience) {
+        return TrainEnd::patience;
+      }
+      const double after = spent();
+      if (options_.seconds > 0 && after + (after - before) > options_.seconds) {
+        return TrainEnd::time;
+      }
     }
+    return TrainEnd::epochs;
   }
 
  private:
+  double spent() const {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - options_.start;
+    return passed.count();
+  }
+
+  void judge(EpochResult& result) {
+    if (!hooks_.validate) return;
+    const Averaged averaged(parameters_, state_);
+    result.accuracy = hooks_.validate();
+    if (!result.accuracy || (state_.best_accuracy && *result.accuracy <= *state_.best_accuracy)) {
+      return;
+    }
+    result.best = true;
+    state_.best_accuracy = result.accuracy;
+    state_.best_epoch = result.epoch;
+    state_.best = copies(parameters_);
+  }
+
   EpochResult epoch(int number) {
     const auto start = std::chrono::steady_clock::now();
     const auto stream = static_cast<uint64_t>(number);
@@ -63,9 +86,12 @@ class Training {
     int64_t count = 0;
     while (auto batch = loader.next()) {
       ++count;
-      const double loss = one_step(*batch, number, count, result.rate);
+      const double loss = one_batch(*batch, number, count);
       result.loss += loss * static_cast<double>(batch->size);
       samples += batch->size;
+      if (waiting_.batches == options_.accumulate || samples == order_.size()) {
+        result.rate = update(number, count, loss);
+      }
       if (hooks_.advance) hooks_.advance(batch->size, loss);
     }
     result.loss /= static_cast<double>(std::max<size_t>(samples, 1));
@@ -74,19 +100,64 @@ class Training {
     return result;
   }
 
-  double one_step(Batch& batch, int number, int64_t count, double& rate) {
+  double one_batch(Batch& batch, int number, int64_t count) {
     const std::vector<int64_t> labels = batch.labels;
     const TensorMap inputs = hooks_.feeds(batch);
     const double loss =
         within_frame([&] { return fmt::format("epoch {}, step {}", number, count); },
                      [&] { return step_.run(inputs, labels, parameters_); });
-    rate = schedule_.at(state_.optimizer.steps());
-    const double norm = state_.optimizer.update(parameters_, step_.gradients(), rate);
     // Beyond a millionfold of where it began nothing is learned any more, NaN or not.
     if (!first_loss_) first_loss_ = loss;
-    const bool lost = !(std::abs(loss) <= 1e6 * (std::abs(*first_loss_) + 1));
-    if (lost || !std::isfinite(norm)) diverged(number, count, loss);
+    if (!(std::abs(loss) <= 1e6 * (std::abs(*first_loss_) + 1))) diverged(number, count, loss);
+    ++waiting_.batches;
+    waiting_.samples += batch.size;
+    if (options_.accumulate > 1) accumulate(batch.size);
     return loss;
+  }
+
+  /// Sums of gradients, times the samples of each batch.
+  void accumulate(size_t samples) {
+    const auto share = static_cast<float>(samples);
+    waiting_.sums.resize(parameters_.size());
+    for (size_t p = 0; p < parameters_.size(); ++p) {
+      const Tensor& gradient = step_.gradients()[p];
+      if (gradient.dtype() == DType::undefined) continue;
+      Tensor& sum = waiting_.sums[p];
+      if (sum.dtype() == DType::undefined) sum = Tensor(DType::float32, gradient.shape());
+      const auto from = gradient.data<float>();
+      const auto to = sum.data<float>();
+      for (size_t i = 0; i < from.size(); ++i) to[i] += share * from[i];
+    }
+  }
+
+  double update(int number, int64_t count, double loss) {
+    for (Tensor& sum : waiting_.sums) {
+      if (sum.dtype() == DType::undefined) continue;
+      for (float& g : sum.data<float>()) g /= static_cast<float>(waiting_.samples);
+    }
+    const bool one = waiting_.sums.empty();
+    const std::span<const Tensor> gradients = one ? step_.gradients() : waiting_.sums;
+    const double done = options_.seconds > 0 ? spent() / options_.seconds : 0;
+    const double rate = schedule_.at(std::max(
+        state_.optimizer.steps(),
+        static_cast<int64_t>(std::min(done, 1.0) * static_cast<double>(schedule_.steps - 1))));
+    const double norm = state_.optimizer.update(parameters_, gradients, rate);
+    if (!std::isfinite(norm)) diverged(number, count, loss);
+    average();
+    waiting_ = {};
+    return rate;
+  }
+
+  void average() {
+    if (options_.average <= 0) return;
+    if (state_.average.empty()) state_.average = copies(parameters_);
+    const auto t = static_cast<double>(state_.optimizer.steps());
+    const auto keep = static_cast<float>(std::min(options_.average, (1 + t) / (10 + t)));
+    for (size_t p = 0; p < parameters_.size(); ++p) {
+      const auto from = parameters_[p].value.data<float>();
+      const auto to = state_.average[p].data<float>();
+      for (size_t i = 0; i < from.size(); ++i) to[i] = keep * to[i] + (1 - keep) * from[i];
+    }
   }
 
   [[noreturn]] void diverged(int number, int64_t count, double loss) const {
@@ -113,9 +184,30 @@ class Training {
   const TrainHooks& hooks_;
   Schedule schedule_;
   std::optional<double> first_loss_;  ///< of this run
+
+  /// What the next step is made of.
+  struct Waiting {
+    size_t batches = 0;
+    size_t samples = 0;
+    std::vector<Tensor> sums = {};  ///< by parameter; empty: one batch makes a step
+  };
+  Waiting waiting_;
 };
 
 }  // namespace
+
+Averaged::Averaged(std::vector<Parameter>& parameters, TrainState& state)
+    : parameters_(parameters), state_(state) {
+  for (size_t p = 0; p < state.average.size(); ++p) {
+    std::swap(parameters[p].value, state.average[p]);
+  }
+}
+
+Averaged::~Averaged() {
+  for (size_t p = 0; p < state_.average.size(); ++p) {
+    std::swap(parameters_[p].value, state_.average[p]);
+  }
+}
 
 Json to_json(const EpochResult& result) {
   Json json{{"epoch", result.epoch}, {"loss", result.loss}, {"lr", result.rate}};
@@ -132,10 +224,11 @@ EpochResult epoch_from_json(const Json& json) {
   return result;
 }
 
-void train(std::vector<Parameter>& parameters, TrainingStep& step, TrainState& state,
-           const Dataset& data, const Order& order, const Preprocessing& steps,
-           const TrainOptions& options, const TrainHooks& hooks) {
-  Training(parameters, step, state, data, order, steps, options, hooks).run();
+TrainEnd train(std::vector<Parameter>& parameters, TrainingStep& step, TrainState& state,
+               const Dataset& data, const Order& order, const Preprocessing& steps,
+               const TrainOptions& options, const TrainHooks& hooks, int until) {
+  return Training(parameters, step, state, data, order, steps, options, hooks)
+      .run(until > 0 ? until : options.epochs);
 }
 
 }  // namespace qtool

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 
@@ -16,10 +17,19 @@ namespace qtool {
 struct TrainOptions {
   int epochs = 1;
   size_t batch = 64;
+  size_t accumulate = 1;  ///< batches whose mean gradient makes one step
   OptimizerSpec optimizer = {};
   Schedule::Kind schedule = Schedule::Kind::cosine;
   double rate = 0.01;
   double warm_up = 0;  ///< epochs
+  /// Share of the old in the running average of the parameters, below 1; 0: none. It begins as
+  /// min(average, (1 + t) / (10 + t)) after t steps, so that the start is soon forgotten.
+  double average = 0;
+  int patience = 0;  ///< ends after so many epochs without a better accuracy; 0: never
+  /// Ends with the epoch after which another would not fit; 0: no end. The learning rate then falls
+  /// by the time spent where that is further on than the steps, so results differ from run to run.
+  double seconds = 0;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();  ///< of seconds
   Augmentation augmentation = {};
   uint64_t seed = 1;
 };
@@ -41,6 +51,21 @@ struct TrainState {
   int best_epoch = 0;                   ///< counted from 1; 0: none yet
   std::vector<Tensor> best;             ///< parameters after it
   std::vector<EpochResult> history = {};
+  std::vector<Tensor> average = {};  ///< running, of the parameters; empty: none is kept
+};
+
+/// Puts the running averages, where there are any, in the parameters' place, until it ends: what
+/// validation and export are to see.
+class Averaged {
+ public:
+  Averaged(std::vector<Parameter>& parameters, TrainState& state);
+  ~Averaged();
+  Averaged(const Averaged&) = delete;
+  Averaged& operator=(const Averaged&) = delete;
+
+ private:
+  std::vector<Parameter>& parameters_;
+  TrainState& state_;
 };
 
 /// {"accuracy", "epoch", "loss", "lr"}: what does not change from run to run.
@@ -49,18 +74,22 @@ EpochResult epoch_from_json(const Json& json);
 
 /// What the trainer is told and asked.
 struct TrainHooks {
-  std::function<TensorMap(Batch&)> feeds;                         ///< inputs of the model
-  std::function<std::optional<double>()> validate = {};           ///< accuracy, after an epoch
-  std::function<void(const EpochResult&)> epoch_done = {};        ///< state and best are settled
+  std::function<TensorMap(Batch&)> feeds;                   ///< inputs of the model
+  std::function<std::optional<double>()> validate = {};     ///< accuracy, of averaged parameters
+  std::function<void(const EpochResult&)> epoch_done = {};  ///< state and best are settled
   std::function<void(size_t samples, double loss)> advance = {};  ///< after each step
 };
 
-/// Trains the parameters from state.epochs_done to options.epochs. Samples are shuffled by seed and
-/// epoch; the same options give the same bits at any thread count, and so does going on from a
-/// state between two epochs. Errors (input): a loss or gradient that is not finite, with the
-/// epoch and step and the tensor; parameters and state are then of no more use.
-void train(std::vector<Parameter>& parameters, TrainingStep& step, TrainState& state,
-           const Dataset& data, const Order& order, const Preprocessing& steps,
-           const TrainOptions& options, const TrainHooks& hooks);
+/// Why a training came to its end.
+enum class TrainEnd { epochs, patience, time };
+
+/// Trains the parameters from state.epochs_done to `until` of options.epochs (0: to all of them).
+/// Samples are shuffled by seed and epoch; the same options give the same bits at any thread count,
+/// and so does going on from a state between two epochs. Errors (input): a loss or gradient that
+/// is not finite, with the epoch and step and the tensor; parameters and state are then of no more
+/// use.
+TrainEnd train(std::vector<Parameter>& parameters, TrainingStep& step, TrainState& state,
+               const Dataset& data, const Order& order, const Preprocessing& steps,
+               const TrainOptions& options, const TrainHooks& hooks, int until = 0);
 
 }  // namespace qtool

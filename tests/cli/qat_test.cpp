@@ -97,7 +97,8 @@ TEST_CASE("qat: a table made before gives the model that calibrating itself give
 
 TEST_CASE("qat: killed and resumed, the same model as in one go") {
   const TemporaryFolder folder;
-  const Words flags{"--bits", "w4a4", "--epochs", "6"};
+  const Words flags{"--bits", "w4a4", "--epochs",     "6", "--progressive", "w5a5:2,w8a5:2",
+                    "--ema",  "0.9",  "--accumulate", "2"};
   const auto line = [&](const std::string& name, const Words& more) {
     Words all = words({"qat", kModel, "--samples", "640", "-o", folder / (name + ".onnx")},
                       train_data(), flags, more);
@@ -121,6 +122,24 @@ TEST_CASE("qat: killed and resumed, the same model as in one go") {
                 {"state.npz", "lr 0.01", "0.5", "--resume"});
 }
 
+TEST_CASE("qat ends early: no better accuracy, no time left") {
+  const TemporaryFolder folder;
+  const fs::path output = folder / "q.onnx";
+  const auto train = [&](const Words& more) {
+    return run(words({"qat", kModel, "--samples", "64", "-o", output}, train_data(), more));
+  };
+  const Outcome early = train({"--val", shipped("glyphs_test.npz"), "--val-samples", "100",
+                               "--epochs", "50", "--lr", "0", "--early-stop", "2"});
+  INFO(early.err);
+  CHECK(early.code == 0);
+  CHECK(has(early.out, "ended early"));
+  CHECK(has(early.out, "epoch 3/50"));
+  CHECK(!has(early.out, "epoch 4/50"));
+  const Outcome timed = train({"--epochs", "1000000", "--time-budget", "0.5s"});
+  CHECK(timed.code == 0);
+  CHECK(has(timed.out, "the time is over"));
+}
+
 TEST_CASE("qat refuses what the command line cannot mean") {
   const TemporaryFolder folder;
   const fs::path output = folder / "q.onnx";
@@ -138,6 +157,14 @@ TEST_CASE("qat refuses what the command line cannot mean") {
   check_refused(qat(output, {"--lr", "fast"}), 2, {"--lr", "fast"});
   check_refused(qat(output, {"--lr", "-1"}), 2, {"--lr"});
   check_refused(qat(output, {"--resume"}), 2, {"--resume", "--checkpoint"});
+  check_refused(qat(output, {"--progressive", "w4a4:2"}), 2, {"w4a4:2", "2 epochs of 2"});
+  check_refused(qat(output, {"--progressive", "w4a4"}), 2, {"\"w4a4\"", "w4a4:4"});
+  check_refused(qat(output, {"--early-stop", "2"}), 2, {"--early-stop", "--val"});
+  check_refused(qat(output, {"--time-budget", "10"}), 2, {"--time-budget", "10m"});
+  check_refused(qat(output, {"--time-budget", "1m", "--progressive", "w6a6:1"}), 2,
+                {"--time-budget", "--progressive"});
+  check_refused(qat(output, {"--ema", "1"}), 2, {"--ema"});
+  check_refused(qat(output, {"--accumulate", "0"}), 2, {"--accumulate"});
   check_refused(qat(output, {"--freeze", "no_such_node"}), 2, {"no_such_node"});
   check_refused(qat(output, {"--plan", output}), 2, {"--plan"});
   check_refused(qat(kModel, {}), 2, {"-o", "glyphs_cnn.onnx"});

@@ -36,21 +36,32 @@ class Qat {
     if (flags.validation.given())
       validation_ = open_labelled(flags.validation, true, "--val measures accuracy.");
     model_.emplace(flags, data_.order.size(), globals, log_);
-    state_.emplace(
-        TrainState{0, Optimizer(flags.train.optimizer, model_->parameters()), {}, 0, {}, {}});
+    begin();
   }
 
   int run() {
-    if (flags_.resume) {
-      read_checkpoint(flags_.checkpoint, identity(), model_->parameters(), *state_);
-      say(fmt::format("resumed after epoch {}", state_->epochs_done));
-    }
+    if (flags_.resume) resume();
     if (validation_) measure_before();
     train_epochs();
     return finish();
   }
 
  private:
+  void begin() {
+    state_.emplace(
+        TrainState{0, Optimizer(flags_.train.optimizer, model_->parameters()), {}, 0, {}, {}});
+  }
+
+  void resume() {
+    const size_t stage = stage_of(flags_.stages, epochs_in_checkpoint(flags_.checkpoint));
+    if (stage > 0) {
+      model_->enter(stage);
+      begin();
+    }
+    read_checkpoint(flags_.checkpoint, identity(), model_->parameters(), *state_);
+    say(fmt::format("resumed after epoch {}", state_->epochs_done));
+  }
+
   void say(const std::string& line) const {
     if (globals_.json || globals_.quiet) return;
     fmt::print("{}\n", line);
@@ -74,6 +85,9 @@ class Qat {
             {"weight_decay", train.optimizer.weight_decay},
             {"grid_lr", train.optimizer.grid_rate},
             {"clip_norm", train.optimizer.clip_norm},
+            {"accumulate", train.accumulate},
+            {"ema", train.average},
+            {"progressive", flags_.progressive},
             {"augment", flags_.augment},
             {"label_smoothing", flags_.loss.label_smoothing},
             {"distill", flags_.loss.distillation},
@@ -137,12 +151,28 @@ class Qat {
       progress.reset();
       epoch_done(result);
     };
-    train(model_->parameters(), model_->step(), *state_, *data_.dataset, data_.order,
-          data_.preprocessing, flags_.train, hooks);
+    TrainOptions options = flags_.train;
+    options.start = std::chrono::steady_clock::now();
+    TrainEnd end = TrainEnd::epochs;
+    for (size_t stage = stage_of(flags_.stages, state_->epochs_done);
+         stage < flags_.stages.size() && end == TrainEnd::epochs; ++stage) {
+      const bool last = stage + 1 == flags_.stages.size();
+      options.patience = last ? flags_.train.patience : 0;
+      if (state_->epochs_done > 0 && stage > stage_of(flags_.stages, state_->epochs_done)) {
+        model_->advance(stage, *state_);
+      }
+      end = train(model_->parameters(), model_->step(), *state_, *data_.dataset, data_.order,
+                  data_.preprocessing, options, hooks, flags_.stages[stage].until);
+    }
+    if (end == TrainEnd::patience) say("no better accuracy: ended early");
+    if (end == TrainEnd::time) say("the time is over");
   }
 
   void epoch_done(const EpochResult& result) {
-    if (result.best || !keeps_best()) save();
+    if (result.best || !keeps_best()) {
+      const Averaged averaged(model_->parameters(), *state_);
+      save();
+    }
     std::string line =
         fmt::format("epoch {}/{}: loss {:.4f}", result.epoch, flags_.train.epochs, result.loss);
     if (result.accuracy) {
@@ -170,6 +200,7 @@ class Qat {
     for (size_t i = 0; best && i < state_->best.size(); ++i) {
       model_->parameters()[i].value = state_->best[i].clone();
     }
+    if (!best) deployed_.emplace(model_->parameters(), *state_);
     save();
     const ModelFile& before = model_->file().file;
     const uint64_t bytes = std::filesystem::file_size(flags_.output);
@@ -215,6 +246,7 @@ class Qat {
   std::optional<DataOptions::Opened> validation_;
   std::optional<QatModel> model_;
   std::optional<TrainState> state_;
+  std::optional<Averaged> deployed_;  ///< from the end of the training on
   std::optional<double> float_accuracy_;
   std::optional<double> ptq_accuracy_;
 };

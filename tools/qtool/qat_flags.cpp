@@ -39,6 +39,24 @@ void declare_training(CLI::App& app, QatFlags& flags) {
   app.add_option("--clip-norm", train.optimizer.clip_norm, "largest norm of the gradients; 0: any")
       ->check(CLI::Range(0.0, 1e30))
       ->capture_default_str();
+  app.add_option("--accumulate", train.accumulate, "batches that make one step together")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--ema", train.average,
+                 "share of the old in a running average of weights and scales, which is what is "
+                 "validated and exported; 0: none")
+      ->check(CLI::Range(0.0, 0.999999))
+      ->capture_default_str();
+  app.add_option("--progressive", flags.progressive,
+                 "wider grids to begin with and their epochs, such as w4a4:4,w3a3:6")
+      ->type_name("STAGES");
+  app.add_option("--early-stop", train.patience,
+                 "end after so many epochs without a better accuracy on --val; 0: never")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  app.add_option("--time-budget", flags.time_budget,
+                 "end, with the learning rate at its least, within this time: 90s, 10m, 2h")
+      ->type_name("TIME");
   app.add_option("--augment", flags.augment,
                  "random changes of images: flip, crop:PIXELS, or both with a comma")
       ->default_str("none");
@@ -56,6 +74,23 @@ void declare_training(CLI::App& app, QatFlags& flags) {
                  "expressions/")
       ->type_name("PATTERN");
   app.add_option("--seed", train.seed, "of shuffling and augmentation")->capture_default_str();
+}
+
+/// "90s", "10m", "2h" or "1.5h" in seconds.
+double parse_time(const std::string& text) {
+  double number = 0;
+  size_t read = 0;
+  try {
+    number = std::stod(text, &read);
+  } catch (const std::exception&) {
+    read = 0;
+  }
+  const std::string unit = text.substr(std::min(read, text.size()));
+  const double seconds = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  if (read == 0 || seconds == 0 || !(number > 0 && number < 1e6)) {
+    throw usage_error("--time-budget \"" + text + "\" is no time", "Write 90s, 10m or 2h.");
+  }
+  return number * seconds;
 }
 
 }  // namespace
@@ -109,6 +144,13 @@ void check(QatFlags& flags) {
   if (flags.train.batch == 0) throw usage_error("--batch 0: a batch has at least one sample");
   flags.train.optimizer.kind = parse_optimizer(flags.optimizer);
   flags.train.schedule = parse_schedule(flags.schedule);
+  flags.stages = parse_stages(flags.progressive, flags.train.epochs);
+  if (!flags.time_budget.empty()) flags.train.seconds = parse_time(flags.time_budget);
+  if (!flags.time_budget.empty() && flags.stages.size() > 1)
+    throw usage_error("--time-budget and --progressive exclude each other",
+                      "The stages need their epochs.");
+  if (flags.train.patience > 0 && !flags.validation.given())
+    throw usage_error("--early-stop needs --val", "It ends when the accuracy no longer rises.");
   flags.train.augmentation = Augmentation::parse(flags.augment);
   if (flags.distill) {
     flags.loss.distillation = 1;

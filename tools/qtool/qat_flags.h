@@ -2,7 +2,7 @@
 #pragma once
 
 #include "calibration.h"
-#include "train/trainer.h"
+#include "train/progressive.h"
 
 namespace qtool {
 
@@ -26,6 +26,9 @@ struct QatFlags {
   bool distill = false;
   LossSpec loss;
   std::vector<std::string> freeze;
+  std::string progressive;
+  std::vector<Stage> stages;  ///< what `progressive` says
+  std::string time_budget;
 };
 
 /// Declares the flags of the command in `flags`, which must live as long as the app.

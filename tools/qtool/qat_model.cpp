@@ -18,7 +18,7 @@ QatModel::QatModel(const QatFlags& flags, size_t samples, const Globals& globals
   within_frame([&] { return flags_.model; },
                [&] {
                  make_plans(globals, samples);
-                 prepare();
+                 enter(0);
                });
 }
 
@@ -32,8 +32,12 @@ void QatModel::make_plans(const Globals& globals, size_t samples) {
   Recipe recipe = flags_.plan.recipe();
   untrained_ = plan_quantization(graph_, builtin_ops(), table, target_, recipe);
   recipe.bias_correction = false;
-  plan_ = plan_quantization(graph_, builtin_ops(), table, target_, recipe);
-  if (plan_.placements.empty()) {
+  for (const Stage& stage : flags_.stages) {
+    Recipe own = recipe;
+    if (!stage.bits.empty()) set_bits(own, stage.bits);
+    plans_.push_back(plan_quantization(graph_, builtin_ops(), table, target_, own));
+  }
+  if (plans_.back().placements.empty()) {
     throw unsupported_error("nothing of it would be quantized", "qtool ptq --dry-run says why.");
   }
 }
@@ -48,7 +52,16 @@ ValueId QatModel::find_scores() const {
   throw unsupported_error("the model has no output of class scores [N,C]");
 }
 
-void QatModel::prepare() {
+void QatModel::advance(size_t stage, TrainState& state) {
+  const QuantPlan& plan = plans_[stage_];
+  const Averaged averaged(parameters(), state);
+  const QuantizedTraining before = std::move(training_);
+  enter(stage);
+  carry_over(before, plan, training_, state, flags_.train.optimizer);
+}
+
+void QatModel::enter(size_t stage) {
+  stage_ = stage;
   Recipe frozen;
   frozen.exclude = flags_.freeze;
   const std::vector<std::string> reasons = exclusions(graph_, frozen);
@@ -56,7 +69,7 @@ void QatModel::prepare() {
       graph_, training_ops(), [&](NodeId id) { return !reasons[static_cast<size_t>(id)].empty(); });
   GridOptions grids;
   grids.learn_zero_points = target_.activation_scheme == Scheme::asymmetric;
-  training_ = insert_fake_quant(std::move(start), training_ops(), plan_, grids);
+  training_ = insert_fake_quant(std::move(start), training_ops(), plans_[stage], grids);
   const ValueId scores = find_scores();
   Graph forward = training_.trainable.graph;
   const AttachedLoss loss = attach_loss(forward, scores, flags_.loss);
@@ -78,7 +91,7 @@ Graph QatModel::untrained() const {
 
 QatModel::Exported QatModel::exported() const {
   Graph result = with_learned_constants(graph_, training_.trainable.parameters);
-  QuantPlan plan = learned_plan(result, builtin_ops(), plan_, training_);
+  QuantPlan plan = learned_plan(result, builtin_ops(), plans_[stage_], training_);
   insert_qdq(result, plan);
   stamp(result, model_, plan);
   return {std::move(result), std::move(plan)};

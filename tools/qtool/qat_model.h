@@ -2,12 +2,13 @@
 #pragma once
 
 #include "qat_flags.h"
-#include "train/fake_quantize.h"
+#include "train/progressive.h"
 
 namespace qtool {
 
 /// The model that `qtool qat` trains, from the file to what is exported: the prepared float graph,
 /// where the plan quantizes it, the graph with FakeQuantize in these places, one step of training.
+/// There is a plan for each stage; one stage is in training at a time.
 class QatModel {
  public:
   /// Errors (input, unsupported): what opening, calibrating and planning refuse; nothing to
@@ -21,6 +22,12 @@ class QatModel {
   std::vector<Parameter>& parameters() { return training_.trainable.parameters; }
   TrainingStep& step() { return *step_; }
 
+  /// Puts another stage in training; the first is so at the beginning.
+  void enter(size_t stage);
+
+  /// The same, going on from what the present one has learned.
+  void advance(size_t stage, TrainState& state);
+
   /// What `ptq` would make of the same table and recipe.
   Graph untrained() const;
 
@@ -33,7 +40,6 @@ class QatModel {
 
  private:
   void make_plans(const Globals& globals, size_t samples);
-  void prepare();
   ValueId find_scores() const;
 
   const QatFlags& flags_;
@@ -42,7 +48,8 @@ class QatModel {
   Target target_;
   Graph graph_;
   std::vector<RunnerValue> inputs_;
-  QuantPlan plan_;
+  std::vector<QuantPlan> plans_;  ///< by stage
+  size_t stage_ = 0;
   QuantPlan untrained_;  ///< with bias correction, which training makes needless
   QuantizedTraining training_;
   std::unique_ptr<TrainingStep> step_;
