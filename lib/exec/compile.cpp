@@ -5,6 +5,7 @@
 #include "exec/program.h"
 #include "exec/split_codes.h"
 #include "kernels/host/copy.h"
+#include "ops/fused_gelu.h"
 #include "ops/qoperator.h"
 #include "support/text.h"
 
@@ -200,10 +201,7 @@ class Compiler {
     // A short group that computes with codes beats a long one in float.
     std::vector<Attempt> list;
     for (size_t length = most; any_codes && length > 0; --length) list.push_back({length, true});
-    for (size_t length = most; length > 0; --length) {
-      const bool with_quantize = chain.ends_in_quantize && length == most && length > 1;
-      if (!with_quantize) list.push_back({length, false});
-    }
+    for (size_t length = most; length > 0; --length) list.push_back({length, false});
     return list;
   }
 
@@ -550,8 +548,11 @@ void compile(const Graph& graph, const OpRegistry& ops, const SessionOptions& op
   std::optional<Graph> expanded;
   if (has_qoperators(graph)) expand_qoperators(expanded.emplace(graph));
   const Graph& qdq = expanded ? *expanded : graph;
-  const auto split = with_split_codes(qdq, ops, {options.taps.begin(), options.taps.end()});
-  Compiler(split ? *split : qdq, ops, options, program).run();
+  const std::set<ValueId> kept(options.taps.begin(), options.taps.end());
+  const auto split = with_split_codes(qdq, ops, kept);
+  const Graph& moved = split ? *split : qdq;
+  const auto fused = with_gelu(moved, kept);
+  Compiler(fused ? *fused : moved, ops, options, program).run();
 }
 
 }  // namespace qtool

@@ -32,6 +32,34 @@ int residual_slot(const Graph& graph, const Facts& facts, const Node& node, Valu
   return a && b && *a == *b && facts[operand].constant == nullptr ? other : -1;
 }
 
+/// Known before the run.
+bool constant_or_dequantized(const Graph& graph, const OpRegistry& ops, const Facts& facts,
+                             ValueId value) {
+  if (facts[value].constant != nullptr) return true;
+  const auto found = dequantized(graph, ops, facts, value);
+  return found && facts[found->codes].constant != nullptr;
+}
+
+/// The slot of the constant that an addition right behind a product without a bias of its own
+/// (MatMul) adds to each column of `value`, or -1.
+int column_bias_slot(const Graph& graph, const OpRegistry& ops, const Facts& facts, NodeId anchor,
+                     const Node& node, ValueId value) {
+  const Node& product = graph.node(anchor);
+  const bool takes_bias = ops.find(product, graph.model)->inputs.most > 2;
+  if (takes_bias || product.inputs.size() != 2 || node.inputs.size() != 2) return -1;
+  const int other = node.inputs[0] == value ? 1 : 0;
+  const ValueId operand = node.inputs[static_cast<size_t>(other)];
+  if (operand == ValueId::none || !constant_or_dequantized(graph, ops, facts, operand)) return -1;
+  const auto y = facts[value].type.concrete_shape();
+  const auto sum = facts[node.outputs[0]].type.concrete_shape();
+  const auto bias = facts[operand].type.concrete_shape();
+  const auto weights = facts[product.inputs[1]].type.concrete_shape();
+  if (!y || !sum || !bias || !weights || weights->size() < 2 || y->size() < 2 || bias->empty())
+    return -1;
+  const bool by_column = bias->back() == y->back() && element_count(*bias) == y->back();
+  return by_column && *sum == *y ? other : -1;
+}
+
 }  // namespace
 
 Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& facts, NodeId anchor,
@@ -64,10 +92,15 @@ Chain longest_chain(const Graph& graph, const OpRegistry& ops, const Facts& fact
     if (!op) return chain;
     int slot = -1;
     if (op->kind == PostOp::Kind::add) {
-      slot = residual_slot(graph, facts, graph.node(next), value);
-      if (slot < 0 || added || anchor_def->fusion != Fusion::residual) return chain;
-      added = true;
-    } else if (uses[0].slot != 0) {
+      if (anchor_def->fusion != Fusion::residual) return chain;
+      if (last == anchor)
+        slot = column_bias_slot(graph, ops, facts, anchor, graph.node(next), value);
+      if (slot < 0) {
+        slot = residual_slot(graph, facts, graph.node(next), value);
+        if (slot < 0 || added) return chain;
+        added = true;
+      }
+    } else if (uses[0].slot != 0 && op->kind != PostOp::Kind::linear) {
       return chain;
     }
     chain.members.push_back(next);

@@ -149,6 +149,12 @@ void register_activation(OpRegistry& ops) {
   gelu.infer = infer_gelu;
   gelu.reference = gelu_reference;
   ops.add(std::move(gelu));
+
+  // ONNX Runtime's, into which it and the executor fuse the spelled-out forms.
+  for (OpDef fused : {formula_record<kGelu>("Gelu", 1), formula_record<kGeluTanh>("FastGelu", 1)}) {
+    fused.key.domain = "com.microsoft";
+    ops.add(std::move(fused));
+  }
 }
 
 }  // namespace qtool

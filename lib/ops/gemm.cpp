@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gemm (opsets 7 to 13; 6 lacked broadcasting of C) and MatMul (1 to 13).
+#include "kernels/host/code_product.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
 #include "ops/gradients/gradients.h"
@@ -137,6 +138,18 @@ std::string add_bias(const LowerContext& context, onednn::MatmulSpec& spec, Lowe
   return {};
 }
 
+/// Our own kernel for codes, where oneDNN has none or is slower.
+MadeKernel make_product(const onednn::MatmulSpec& spec, size_t addend, bool& own) {
+  own = spec.source.params != nullptr &&
+        (spec.constant_weights == nullptr || prefers_code_product(spec));
+  if (own) {
+    MadeKernel made = make_code_product(spec, {}, addend);
+    if (made.kernel != nullptr || spec.constant_weights == nullptr) return made;
+  }
+  own = false;
+  return onednn::make_matmul(spec);
+}
+
 Lowering lower_gemm(const LowerContext& context) {
   const NodeView& node = context.node;
   const LowerInput& weights = context.inputs[1];
@@ -165,10 +178,11 @@ Lowering lower_gemm(const LowerContext& context) {
       return Lowering::refuse(std::move(why));
     }
   }
-  Lowering result = lowering(onednn::make_matmul(spec),
+  bool own = false;
+  Lowering result = lowering(make_product(spec, context.inputs.size(), own),
                              std::vector<Layout>(context.inputs.size() + 1, Layout::plain));
   result.packed = std::move(plan.packed);
-  result.in_place = plan.in_place;
+  result.in_place = own ? -1 : plan.in_place;
   return result;
 }
 
@@ -211,6 +225,17 @@ std::vector<Tensor> matmul_reference(const ReferenceCall& call) {
   return one_result(real_tensor(dtype, y.shape, y.elements));
 }
 
+/// A constant added to each column is the product's bias, and no post-op.
+bool take_column_bias(const LowerContext& context, onednn::MatmulSpec& spec) {
+  if (context.post_ops.empty()) return false;
+  const GroupPostOp& first = context.post_ops[0];
+  if (first.op.kind != PostOp::Kind::add || first.operand.constant == nullptr) return false;
+  spec.bias = first.operand.constant.get();
+  spec.bias_params = first.operand.params;
+  spec.post_ops.erase(spec.post_ops.begin());
+  return true;
+}
+
 Lowering lower_matmul(const LowerContext& context) {
   const LowerInput& b = context.inputs[1];
   if (auto why =
@@ -247,10 +272,13 @@ Lowering lower_matmul(const LowerContext& context) {
   }
   if (b.constant != nullptr) spec.constant_weights = b.constant.get();
   spec.post_ops = post_op_specs(context, Layout::plain);
-  Lowering result = lowering(onednn::make_matmul(spec),
-                             std::vector<Layout>(context.inputs.size() + 1, Layout::plain));
-  if (b.constant != nullptr) result.packed = {1};
-  result.in_place = residual_input(context);
+  const bool biased = take_column_bias(context, spec);
+  bool own = false;
+  Lowering result = lowering(make_product(spec, context.inputs.size() + (biased ? 1 : 0), own),
+                             std::vector<Layout>(context.inputs.size() + 2, Layout::plain));
+  if (b.constant != nullptr) result.packed.push_back(1);
+  if (biased) result.packed.push_back(static_cast<int>(context.inputs.size()));
+  result.in_place = own ? -1 : residual_input(context);
   return result;
 }
 

@@ -4,6 +4,7 @@
 // Runtime does: round(sum * (scale_x * scale_w / scale_y)) + zero_y.
 #include <algorithm>
 
+#include "kernels/host/code_product.h"
 #include "kernels/onednn/integer.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
@@ -238,7 +239,31 @@ Lowering lower_conv_integer(const LowerContext& context) {
       Layout::channels_last);
 }
 
+/// Both operands, or their zero points, are known only at run time.
+Lowering lower_matmul_of_activations(const LowerContext& context) {
+  for (const size_t zero : {size_t{2}, size_t{3}}) {
+    if (context.has(zero) && element_count(context.inputs[zero].shape) != 1)
+      return Lowering::refuse("several zero points of operands that are computed at run time");
+  }
+  onednn::MatmulSpec spec;
+  spec.source = operand(context.inputs[0], Layout::plain);
+  spec.weights = operand(context.inputs[1], Layout::plain);
+  spec.destination = operand(context.outputs[0], Layout::plain);
+  const size_t rank = spec.destination.shape.size();
+  const auto widen = [rank](Shape& shape) {
+    if (shape.size() >= 2 && shape.size() < rank)
+      shape.insert(shape.begin(), rank - shape.size(), 1);
+  };
+  widen(spec.source.shape);
+  widen(spec.weights.shape);
+  return lowering(make_code_sums(spec), std::vector<Layout>(4, Layout::plain));
+}
+
 Lowering lower_matmul_integer(const LowerContext& context) {
+  const auto at_run = [&](size_t i) {
+    return context.has(i) && context.inputs[i].constant == nullptr;
+  };
+  if (at_run(1) || at_run(3)) return lower_matmul_of_activations(context);
   onednn::IntegerProductSpec spec;
   if (auto why = start(context, spec); !why.empty()) return Lowering::refuse(std::move(why));
   const Shape& a = context.inputs[0].shape;

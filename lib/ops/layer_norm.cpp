@@ -56,12 +56,13 @@ Normalized normalize(const std::vector<double>& x, const std::vector<double>& sc
 
 template <SpecOf spec_of>
 Lowering lower_normalize(const LowerContext& context) {
-  if (context.quantized()) return Lowering::refuse("it runs in float");
   const Shape& shape = context.inputs[0].shape;
   if (element_count(shape) == 0) return Lowering::refuse("an empty tensor");
-  const NormalizeSpec spec = spec_of(context.node, shape);
+  NormalizeSpec spec = spec_of(context.node, shape);
+  spec.result = context.outputs[0].params;
   for (size_t i = 0; i < context.inputs.size(); ++i) {
     if (!context.has(i)) continue;
+    if (context.inputs[i].params != nullptr) return Lowering::refuse("it runs in float");
     if (context.inputs[i].dtype != DType::float32) return Lowering::refuse("elements not float");
     if (i > 0 && element_count(context.inputs[i].shape) != spec.periods * spec.segments) {
       return Lowering::refuse("a scale or bias that is broadcast");

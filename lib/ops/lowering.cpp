@@ -47,7 +47,9 @@ std::vector<onednn::PostOpSpec> post_op_specs(const LowerContext& context, Layou
 int residual_input(const LowerContext& context) {
   auto position = static_cast<int>(context.inputs.size());
   for (const GroupPostOp& post : context.post_ops) {
-    if (post.op.kind == PostOp::Kind::add) return position;
+    if (post.op.kind != PostOp::Kind::add) continue;
+    if (post.operand.constant == nullptr) return position;
+    ++position;  // a constant by column, behind MatMul
   }
   return -1;
 }

@@ -3,6 +3,7 @@
 // over one axis (default -1).
 #include <cmath>
 
+#include "kernels/host/softmax.h"
 #include "ops/families.h"
 #include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
@@ -62,12 +63,17 @@ std::vector<Tensor> softmax_reference(const ReferenceCall& call) {
 
 template <bool single_axis, bool logarithm>
 Lowering lower_softmax(const LowerContext& context) {
-  if (context.quantized() || !context.post_ops.empty())
+  if (context.inputs[0].params != nullptr || !context.post_ops.empty())
     return Lowering::refuse("softmax runs alone, in float");
   const Span span = span_of<single_axis>(context.node, context.inputs[0].shape);
   if (element_count(context.inputs[0].shape) == 0) return Lowering::refuse("an empty tensor");
   if (context.inputs[0].dtype != DType::float32)
     return Lowering::refuse("elements that are not float");
+  if (span.inner == 1 && !logarithm) {
+    return lowering(make_softmax(span.outer, span.along, context.outputs[0].params),
+                    {Layout::plain});
+  }
+  if (context.quantized()) return Lowering::refuse("softmax runs alone, in float");
   const onednn::Operand source{
       DType::float32, {span.outer, span.along, span.inner}, Layout::plain, nullptr};
   return lowering(onednn::make_softmax(source, 1, logarithm), {Layout::plain});

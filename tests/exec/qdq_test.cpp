@@ -320,12 +320,63 @@ TEST_CASE("16-bit, per-channel and computed Q/DQ run, if not on codes") {
   CHECK(difference(compiled.at(codes), reference.at(codes), 0, 2) == "");
 }
 
-TEST_CASE("Softmax and friends between Q/DQ run in float and say so") {
+TEST_CASE("Softmax and normalizations between Q/DQ run in float, say so, and store codes") {
   Quantized q(kIn, {4, 10});
   q.finish(q.m.add("Softmax", {q.real}), {1.0F / 256, 0, false});
   CHECK(disagreement(q.m.graph, 0, 1.0001 / 256) == "");
   const Session session(q.m.graph, builtin_ops(), {});
   CHECK(ops_of(session) ==
-        "QuantizeLinear; DequantizeLinear; Softmax; QuantizeLinear; DequantizeLinear");
+        "QuantizeLinear; DequantizeLinear; Softmax + QuantizeLinear; DequantizeLinear");
   CHECK(step_of(session, "Softmax").fallback == "softmax runs alone, in float");
+  CHECK(!step_of(session, "Softmax").integer);
+
+  Quantized n(kIn, {3, 20});
+  n.finish(n.m.add("LayerNormalization",
+                   {n.real, n.m.constant(noise({20})), n.m.constant(noise({20}, 2))}),
+           kSignedOut);
+  check(n.m, kSignedOut, 1,
+        "QuantizeLinear; DequantizeLinear; LayerNormalization + QuantizeLinear; DequantizeLinear");
+}
+
+TEST_CASE("A MatMul takes in the constant behind it as its bias, and a residual") {
+  for (const bool codes : {false, true}) {
+    Quantized q(kIn, {2, 6, 20});
+    std::vector<float> scales;
+    const ValueId w = q.m.weights(*Model::scaled(noise({20, 17}, 3), 20), 1, scales);
+    const ValueId biased =
+        q.m.add("Add", {q.m.constant(noise({17}, 5)), q.m.add("MatMul", {q.real, w})});
+    const ValueId sum = q.m.add("Add", {biased, q.m.input("residual", {2, 6, 17})});
+    std::string ops = "QuantizeLinear; MatMul + Add + Add";
+    if (codes) {
+      q.finish(q.m.add("Relu", {sum}), kOut);
+      ops += " + Relu + QuantizeLinear; DequantizeLinear";
+    } else {
+      q.m.output(sum);
+    }
+    CAPTURE(codes);
+    check(q.m, codes ? kOut : Grid{1e-4F}, 1, ops);
+  }
+}
+
+TEST_CASE("Matrix products of two activations run on codes") {
+  for (const bool is_signed : {false, true}) {
+    Quantized q(is_signed ? kSignedIn : kIn, {2, 3, 6, 8});
+    const ValueId other = q.m.qdq(q.m.input("z", {2, 1, 8, 20}), Grid{0.05F, 17, false});
+    q.finish(q.m.add("MatMul", {q.real, other}), Grid{0.5F, 3, true});
+    CAPTURE(is_signed);
+    CHECK(disagreement(q.m.graph, 0, 0.5001) == "");
+    const Session session(q.m.graph, builtin_ops(), {});
+    CHECK(step_of(session, "MatMul + QuantizeLinear").integer);
+  }
+}
+
+TEST_CASE("MatMulInteger of two activations, their zero points known at run time, is exact") {
+  Model m;
+  const ValueId a = m.input("a", {DType::uint8, Shape{2, 5, 9}});
+  const ValueId b = m.input("b", {DType::int8, Shape{2, 9, 7}});
+  const ValueId za = m.input("za", {DType::uint8, Shape{}});
+  const ValueId zb = m.input("zb", {DType::int8, Shape{}});
+  m.output(m.add("MatMulInteger", {a, b, za, zb}));
+  CHECK(disagreement(m.graph, 0, 0) == "");
+  CHECK(!step_of(Session(m.graph, builtin_ops(), {}), "MatMulInteger").reference);
 }

@@ -73,6 +73,10 @@ std::vector<OpCase> parametric_cases() {
             {f32({3}, {-0.158808F, 0, 0.841192F})}, 1e-6),
       unary("Gelu", "by tanh, large", {{"approximate", text("tanh")}}, f32({2}, {1e20F, -1e20F}),
             {f32({2}, {1e20F, 0})}),
+      unary("com.microsoft.Gelu", "exact", {}, f32({4}, {-1, 0, 1, 9}),
+            {f32({4}, {-0.15865525F, 0, 0.8413447F, 9})}, 1e-6),
+      unary("com.microsoft.FastGelu", "by tanh", {}, f32({3}, {-1, 0, 1}),
+            {f32({3}, {-0.158808F, 0, 0.841192F})}, 1e-6),
       refused(unary("Gelu", "another approximation", {{"approximate", text("none ")}}, scalar(1)),
               "\"approximate\" is \"none \""),
   };

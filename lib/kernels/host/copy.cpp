@@ -3,6 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "support/parallel.h"
 
@@ -93,6 +98,42 @@ void interleave(const T* from, T* to, int64_t count, int64_t plane) {
   }
 }
 
+#ifdef __SSE2__
+
+/// 16 rows of 16 bytes to 16 columns. Interleaving each row with the eighth behind it, four times,
+/// is a transposition.
+void transpose_bytes(const uint8_t* from, int64_t from_stride, uint8_t* to, int64_t to_stride) {
+  __m128i rows[kTile];
+  __m128i mixed[kTile];
+  for (int64_t i = 0; i < kTile; ++i) {
+    rows[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_stride));
+  }
+  for (int round = 0; round < 4; ++round) {
+    for (int64_t i = 0; i < kTile / 2; ++i) {
+      mixed[2 * i] = _mm_unpacklo_epi8(rows[i], rows[i + kTile / 2]);
+      mixed[2 * i + 1] = _mm_unpackhi_epi8(rows[i], rows[i + kTile / 2]);
+    }
+    std::swap(rows, mixed);
+  }
+  for (int64_t i = 0; i < kTile; ++i) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_stride), rows[i]);
+  }
+}
+
+/// Whether the tile could be done so.
+bool transpose_tile(const uint8_t* from, uint8_t* to, const Axis& middle, const Axis& inner) {
+  if (middle.from != 1 || inner.to != 1) return false;
+  transpose_bytes(from, inner.from, to, middle.to);
+  return true;
+}
+
+#endif
+
+template <class T>
+bool transpose_tile(const T*, T*, const Axis&, const Axis&) {
+  return false;
+}
+
 template <class T>
 void transpose(const T* from, T* to, const Axis& middle, const Axis& inner) {
   if (middle.from == 1 && inner.to == 1 && middle.to == inner.extent && inner.extent <= 4) {
@@ -107,6 +148,11 @@ void transpose(const T* from, T* to, const Axis& middle, const Axis& inner) {
     const int64_t m1 = std::min(middle.extent, m0 + kTile);
     for (int64_t i0 = 0; i0 < inner.extent; i0 += kTile) {
       const int64_t i1 = std::min(inner.extent, i0 + kTile);
+      if (m1 - m0 == kTile && i1 - i0 == kTile &&
+          transpose_tile(from + m0 * middle.from + i0 * inner.from,
+                         to + m0 * middle.to + i0 * inner.to, middle, inner)) {
+        continue;
+      }
       for (int64_t m = m0; m < m1; ++m) {
         for (int64_t i = i0; i < i1; ++i) {
           to[m * middle.to + i * inner.to] = from[m * middle.from + i * inner.from];

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "kernels/host/elementary.h"
+#include "kernels/host/quantize.h"
 #include "kernels/host/simd.h"
 #include "support/parallel.h"
 
@@ -28,9 +30,11 @@ template <bool squares>
     for (int64_t l = 0; l < kLanes; ++l) lanes[l] += term(x[i + l]);
   }
   for (int64_t i = whole; i < count; ++i) lanes[i - whole] += term(x[i]);
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
+  double eight[8];
+  double four[4];
+  for (int l = 0; l < 8; ++l) eight[l] = lanes[l] + lanes[l + 8];
+  for (int l = 0; l < 4; ++l) four[l] = eight[l] + eight[l + 4];
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 struct Moments {
@@ -60,21 +64,33 @@ QTOOL_SIMD void scale_run(const float* x, float mean, float factor, float bias, 
 
 class NormalizeKernel final : public Kernel {
  public:
-  explicit NormalizeKernel(const NormalizeSpec& spec) : spec_(spec) {}
+  explicit NormalizeKernel(const NormalizeSpec& spec) : spec_(spec) {
+    if (spec.result != nullptr) quantizer_.emplace(*spec.result);
+  }
 
   void run(const KernelArgs& args) override {
     const int64_t row = spec_.segments * spec_.run;
     parallel_for(spec_.rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(row, 1)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t r = begin; r < end; ++r) one(args, r, row);
+                   if (!quantizer_) return;
+                   (*quantizer_)(static_cast<const float*>(args.scratch) + begin * row,
+                                 static_cast<uint8_t*>(args.outputs[0]) + begin * row,
+                                 (end - begin) * row);
                  });
   }
-  std::string description() const override { return "host normalize"; }
+  size_t scratch_bytes() const override {
+    const int64_t elements = spec_.rows * spec_.segments * spec_.run;
+    return quantizer_ ? static_cast<size_t>(elements) * sizeof(float) : 0;
+  }
+  std::string description() const override {
+    return quantizer_ ? "host normalize + quantize" : "host normalize";
+  }
 
  private:
   void one(const KernelArgs& args, int64_t r, int64_t row) const {
     const float* x = static_cast<const float*>(args.inputs[0]) + r * row;
-    float* y = static_cast<float*>(args.outputs[0]) + r * row;
+    float* y = static_cast<float*>(quantizer_ ? args.scratch : args.outputs[0]) + r * row;
     const Moments m = moments(x, row);
     const auto mean = static_cast<float>(m.mean);
     const auto inverse = static_cast<float>(1 / std::sqrt(m.variance + spec_.epsilon));
@@ -102,6 +118,7 @@ class NormalizeKernel final : public Kernel {
   }
 
   NormalizeSpec spec_;
+  std::optional<RowQuantizer> quantizer_;
 };
 
 // ---- LRN --------------------------------------------------------------------------------------
@@ -152,8 +169,13 @@ class ResponseKernel final : public Kernel {
 
 }  // namespace
 
-KernelPtr make_normalize(const NormalizeSpec& spec) {
-  return std::make_unique<NormalizeKernel>(spec);
+MadeKernel make_normalize(const NormalizeSpec& spec) {
+  if (spec.result != nullptr) {
+    if (auto why = RowQuantizer::problem(*spec.result); !why.empty()) {
+      return MadeKernel::refused(std::move(why));
+    }
+  }
+  return {std::make_unique<NormalizeKernel>(spec)};
 }
 
 KernelPtr make_response(const ResponseSpec& spec) { return std::make_unique<ResponseKernel>(spec); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/kernel.h"
+#include "numerics/affine.h"
 
 namespace qtool {
 
@@ -17,8 +18,9 @@ struct NormalizeSpec {
   int64_t run = 1;
   int64_t periods = 1;
   double epsilon = 0;
+  const QuantParams* result = nullptr;  ///< y as 8-bit codes, per tensor; null: as float32
 };
-KernelPtr make_normalize(const NormalizeSpec& spec);
+MadeKernel make_normalize(const NormalizeSpec& spec);
 
 /// float32 [outer, channels, inner]: x / (bias + alpha / size * sum of x² over `size` channels
 /// around its own)^beta, as LRN defines it.

@@ -189,6 +189,18 @@ class DynamicQuantizeKernel final : public Kernel {
 
 }  // namespace
 
+std::string RowQuantizer::problem(const QuantParams& params) {
+  return qtool::problem(params).value_or("");
+}
+
+RowQuantizer::RowQuantizer(const QuantParams& params)
+    : scale_(params.scale[0]), zero_point_(params.zero_point[0]), lowest_(params.type.lowest()),
+      highest_(params.type.highest()), is_signed_(params.type.is_signed) {}
+
+void RowQuantizer::operator()(const float* from, void* to, int64_t count) const {
+  quantize_range(from, to, count, {scale_, zero_point_, lowest_, highest_}, is_signed_);
+}
+
 KernelPtr make_dynamic_quantize(const Shape& shape) {
   return std::make_unique<DynamicQuantizeKernel>(element_count(shape));
 }

@@ -7,6 +7,22 @@
 
 namespace qtool {
 
+/// quantize_value over runs of float32, for kernels that quantize what they have just computed.
+class RowQuantizer {
+ public:
+  /// "", or why these parameters cannot be used: 8-bit codes, per tensor.
+  static std::string problem(const QuantParams& params);
+  explicit RowQuantizer(const QuantParams& params);
+  void operator()(const float* from, void* to, int64_t count) const;
+
+ private:
+  float scale_;
+  int32_t zero_point_;
+  int32_t lowest_;
+  int32_t highest_;
+  bool is_signed_;
+};
+
 /// float32 → 8-bit codes (per tensor), storing in another layout where asked: one pass, so that a
 /// graph's input is quantized and transposed at once. Equal to quantize_value on every element.
 /// Refuses other code types and per-channel parameters.

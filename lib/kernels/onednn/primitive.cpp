@@ -148,6 +148,7 @@ std::optional<dnnl::algorithm> algorithm_of(const PostOp& op) {
     case PostOp::Kind::clip: return dnnl::algorithm::eltwise_clip;
     case PostOp::Kind::sigmoid: return dnnl::algorithm::eltwise_logistic;
     case PostOp::Kind::tanh: return dnnl::algorithm::eltwise_tanh;
+    case PostOp::Kind::linear: return dnnl::algorithm::eltwise_linear;
     case PostOp::Kind::elu: return dnnl::algorithm::eltwise_elu;
     case PostOp::Kind::mish: return dnnl::algorithm::eltwise_mish;
     case PostOp::Kind::gelu: return dnnl::algorithm::eltwise_gelu_erf;
@@ -203,7 +204,8 @@ bool any_clash(const std::vector<PostOpSpec>& posts) {
 
 bool scales_with_its_argument(const PostOp& op) {
   return op.kind == PostOp::Kind::relu || op.kind == PostOp::Kind::leaky_relu ||
-         op.kind == PostOp::Kind::clip || op.kind == PostOp::Kind::add;
+         op.kind == PostOp::Kind::clip || op.kind == PostOp::Kind::add ||
+         (op.kind == PostOp::Kind::linear && op.beta == 0);
 }
 
 #if DNNL_VERSION_MAJOR >= 3
