@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "quant/names.h"
+#include "quant/settle.h"
 #include "quant/widths.h"
 
 namespace qtool {
@@ -16,7 +17,44 @@ namespace {
 constexpr double kBiasLimit = 0x1p30;  ///< largest code of a bias
 constexpr double kBiasSteps = 0x1p20;  ///< code of a bias whose channel has no weights
 
+/// Two codes of one sign times 255 sum to at most 2^15 - 1 where their sum is at most 128; rounding
+/// adds one half to each.
+constexpr double kPairLimit = 127;
+
 size_t at(NodeId id) { return static_cast<size_t>(id); }
+
+/// By channel: the sum of the two weights of one sign that are farthest from zero.
+std::vector<double> largest_pairs(const Tensor& weights, std::optional<int> axis) {
+  const Shape& shape = weights.shape();
+  int64_t channels = 1;
+  int64_t inner = weights.size();
+  if (axis) {
+    channels = shape[static_cast<size_t>(*axis)];
+    inner = element_count({shape.begin() + *axis + 1, shape.end()});
+  }
+  struct Pair {
+    float first = 0;
+    float second = 0;
+    void add(float value) {
+      if (value > first) std::swap(value, first);
+      second = std::max(second, value);
+    }
+  };
+  std::vector<Pair> above(static_cast<size_t>(channels));
+  std::vector<Pair> below(static_cast<size_t>(channels));
+  const auto values = weights.data<float>();
+  for (int64_t i = 0; i < weights.size(); ++i) {
+    const auto c = static_cast<size_t>(i / inner % channels);
+    const float value = values[static_cast<size_t>(i)];
+    (value > 0 ? above : below)[c].add(std::abs(value));
+  }
+  std::vector<double> sums;
+  for (size_t c = 0; c < above.size(); ++c) {
+    const auto sum = [](const Pair& p) { return static_cast<double>(p.first) + p.second; };
+    sums.push_back(std::max(sum(above[c]), sum(below[c])));
+  }
+  return sums;
+}
 
 class ConstantPlanner {
  public:
@@ -39,6 +77,7 @@ class ConstantPlanner {
     double input_scale = 0;
     for (const Operand& operand : all) {
       if (operand.role != OperandRole::activation) continue;
+      if (operand.constant == nullptr && !activations_.contains(operand.value)) continue;  // float
       const QuantParams params = operand.constant == nullptr ? activations_.at(operand.value).params
                                                              : constant_params(id, operand);
       if (input_scale == 0) input_scale = static_cast<double>(params.scale[0]);
@@ -47,6 +86,7 @@ class ConstantPlanner {
       if (operand.role != OperandRole::weight) continue;
       QuantParams params = weight_params(id, operand);
       std::string reason = weight_reason(params);
+      reason += bound_pairs(params, *operand.constant, own_name(context_.graph, id));
       if (bias != all.end()) {
         const auto values = bias->constant->data<float>();
         reason += adapt(params, zero_channels(operand, params), values, input_scale,
@@ -125,7 +165,7 @@ class ConstantPlanner {
       if (zero[c]) {
         ++zeros;
         if (largest > 0) set_scale(params.scale[c], largest / kBiasSteps / input_scale);
-      } else if (least > static_cast<double>(params.scale[c])) {
+      } else if (!plan_.float_biases && least > static_cast<double>(params.scale[c])) {
         ++raised;
         set_scale(params.scale[c], least);
       }
@@ -140,13 +180,37 @@ class ConstantPlanner {
     return fmt::format(", {} raised for the bias", raised);
   }
 
-  static void set_scale(float& scale, double wanted) {
-    const double bounded = std::clamp(wanted, static_cast<double>(kMinScale), 0x1p120);
-    scale = std::nextafter(static_cast<float>(bounded), 0x1p127F);
+  void set_scale(float& scale, double wanted) const {
+    scale = raised_scale(wanted, context_.target.weight_scheme == Scheme::symmetric_power_of_two);
+  }
+
+  /// Where two neighbouring products of a channel could leave 16 bits, its scale grows until they
+  /// cannot; says how many.
+  std::string bound_pairs(QuantParams& params, const Tensor& weights, const std::string& node) {
+    if (!context_.target.pairs_in_16_bits && !context_.recipe.reduce_range) return {};
+    const std::vector<double> largest = largest_pairs(weights, params.axis);
+    size_t raised = 0;
+    for (size_t c = 0; c < params.scale.size(); ++c) {
+      const double least = largest[c] / kPairLimit;
+      if (least <= static_cast<double>(params.scale[c]) * (1 + 1e-6)) continue;
+      set_scale(params.scale[c], least);
+      ++raised;
+    }
+    if (raised == 0) return {};
+    plan_.notes.push_back(
+        fmt::format("\"{}\": {} of {} weight scale{} raised (reduced range), or sums of two "
+                    "products would leave "
+                    "16 bits where there is no VNNI",
+                    node, raised, params.scale.size(), params.scale.size() == 1 ? "" : "s"));
+    return fmt::format(", {} raised for sums in 16 bits", raised);
   }
 
   void place_bias(NodeId id, const Operand& bias, const QuantParams& weights, double input_scale) {
-    BiasPlacement placement{bias.value, {id, bias.slot}, {}, {}, "the product's scale"};
+    BiasPlacement placement{bias.value,
+                            {id, bias.slot},
+                            {},
+                            {},
+                            plan_.float_biases ? "stays float" : "the product's scale"};
     for (const float scale : weights.scale) {
       const double product = input_scale * static_cast<double>(scale);
       placement.scale.push_back(std::max(static_cast<float>(product), kMinScale));

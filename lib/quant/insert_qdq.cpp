@@ -156,6 +156,10 @@ class Inserter {
     const std::string name = graph_.value(bias.value).name;
     const Constant elements = graph_.value(bias.value).constant;
     const auto from = elements->data<float>();
+    if (plan_.float_biases) {
+      shift_bias(bias, name, *elements);
+      return;
+    }
     Tensor codes(DType::int32, elements->shape());
     const auto to = codes.data<int32_t>();
     const bool per_channel = bias.scale.size() > 1;
@@ -171,6 +175,15 @@ class Inserter {
     QuantParams axis_only;
     if (per_channel) axis_only.axis = 0;
     add_node("DequantizeLinear", name + "_dequantize", {stored, scale}, result, axis_only);
+  }
+
+  void shift_bias(const BiasPlacement& bias, const std::string& name, const Tensor& elements) {
+    if (bias.shift.empty()) return;
+    Tensor shifted = elements.clone();
+    const auto to = shifted.data<float>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] += bias.shift[i];
+    const ValueId result = add_constant(name + "_corrected", std::move(shifted));
+    graph_.replace_uses(bias.value, result, std::span(&bias.use, 1));
   }
 
   void erase_float_constants() {

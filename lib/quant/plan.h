@@ -54,6 +54,7 @@ struct SkippedNode {
 struct QuantPlan {
   std::string target;
   int64_t opset = 13;                 ///< the least that the result imports
+  bool float_biases = false;          ///< biases get their shift, but stay floats
   std::vector<NodeId> quantized;      ///< nodes that compute on codes, by id
   std::vector<NodeId> moved;          ///< nodes that move codes, by id
   std::vector<Placement> placements;  ///< by value, then first use

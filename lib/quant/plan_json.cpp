@@ -104,10 +104,11 @@ class Reader {
 
   QuantPlan run() {
     check_schema(json_, kSchema);
-    check_keys(json_, {"schema", "target", "opset", "quantized", "moved", "placements", "biases",
-                       "removed", "skipped", "notes"});
+    check_keys(json_, {"schema", "target", "opset", "float_biases", "quantized", "moved",
+                       "placements", "biases", "removed", "skipped", "notes"});
     plan_.target = member<std::string>(json_, "target");
     plan_.opset = member<int64_t>(json_, "opset");
+    if (json_.contains("float_biases")) plan_.float_biases = member<bool>(json_, "float_biases");
     plan_.quantized = nodes("quantized");
     plan_.moved = nodes("moved");
     each("placements", [&](const Json& entry) { plan_.placements.push_back(placement(entry)); });
@@ -300,6 +301,7 @@ Json to_json(const QuantPlan& plan, const Graph& graph) {
             {"removed", reasons_json(plan.removed, keys)},
             {"skipped", reasons_json(plan.skipped, keys)},
             {"notes", plan.notes}};
+  if (plan.float_biases) json["float_biases"] = true;
   for (const Placement& placement : plan.placements) {
     json["placements"].push_back(placement_json(placement, graph, keys));
   }

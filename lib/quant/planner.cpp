@@ -116,6 +116,7 @@ QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops,
   QuantPlan plan;
   plan.target = target.name;
   plan.opset = target.opset;
+  plan.float_biases = target.float_biases;
   for (const NodeId id : graph.nodes()) {
     if (selection.computes[at(id)]) plan.quantized.push_back(id);
     if (selection.moves[at(id)]) plan.moved.push_back(id);
@@ -137,12 +138,14 @@ std::vector<ValueId> values_to_calibrate(const Graph& graph, const OpRegistry& o
   refuse_quantized(context);
   const Selection selection = select_nodes(context, [](ValueId) { return true; });
   std::vector<ValueId> values = range_sources(context, selection);
+  // Selection asks for these too, before it knows that they need no parameters.
+  values.insert(values.end(), selection.unrounded.begin(), selection.unrounded.end());
   if (recipe.bias_correction) {
     const std::vector<ValueId> inputs = bias_correction_inputs(context, selection);
     values.insert(values.end(), inputs.begin(), inputs.end());
-    std::ranges::sort(values);
-    values.erase(std::unique(values.begin(), values.end()), values.end());
   }
+  std::ranges::sort(values);
+  values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
 }
 

@@ -220,7 +220,9 @@ std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
     const QuantType type = widths.activation_type(group.members);
     const auto [range, method] = RangeOf(context, table, type, notes)(group);
     QuantParams params = choose_params(std::array{range}, type, context.target.activation_scheme);
-    for (const Range& kept : group.kept) fit(params, range, kept);
+    if (context.target.activation_scheme != Scheme::symmetric_power_of_two) {
+      for (const Range& kept : group.kept) fit(params, range, kept);
+    }
     std::string reason =
         fmt::format("[{}, {}] {}", shortest(range.low), shortest(range.high), method);
     if (group.members.size() > 1)

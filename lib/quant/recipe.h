@@ -31,6 +31,7 @@ struct Recipe {
   bool edges_too = false;
   bool per_tensor_weights = false;  ///< one scale a weight, though the target takes more
   bool bias_correction = true;      ///< take the mean error that rounded weights make off biases
+  bool reduce_range = false;        ///< keep sums of two products in 16 bits, for x86 without VNNI
   bool allow_quantized = false;     ///< take a model that has Q/DQ already, leaving those parts
 };
 

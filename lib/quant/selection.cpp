@@ -267,6 +267,29 @@ class Selector {
     for (const ValueId id : graph_.values()) {
       if (wanted_[at(id)]) chosen_.coded[at(id)] = true;
     }
+    std::vector<size_t> rank(graph_.node_id_bound());
+    for (size_t i = 0; i < order_.size(); ++i) rank[at(order_[i])] = i;
+    for (const NodeId id : order_) {
+      if (chosen_.computes[at(id)] && kernel(id)->residual) keep_unrounded_operand(id, rank);
+    }
+  }
+
+  /// Of the results that layers make for this node alone the one that is made last stays float.
+  void keep_unrounded_operand(NodeId id, const std::vector<size_t>& rank) {
+    ValueId last = ValueId::none;
+    for (const ValueId input : data_inputs(context_, id)) {
+      const NodeId producer = graph_.value(input).producer;
+      if (producer == NodeId::none || !chosen_.computes[at(producer)] || joins(producer)) continue;
+      if (result(producer) != graph_.node(producer).outputs[0]) continue;
+      if (graph_.value(input).uses.size() != 1 || graph_.is_output(input)) continue;
+      if (last == ValueId::none || rank[at(producer)] > rank[at(graph_.value(last).producer)]) {
+        last = input;
+      }
+    }
+    if (last == ValueId::none) return;
+    chosen_.coded[at(last)] = false;
+    chosen_.whole[at(last)] = false;
+    chosen_.unrounded.push_back(last);
   }
 
   void mark_whole(ValueId id) {

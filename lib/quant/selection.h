@@ -57,6 +57,7 @@ struct Selection {
   std::vector<NodeId> activation;   ///< by computing node: the Relu or Clip behind it, or none
   std::vector<bool> coded;          ///< by value: has parameters
   std::vector<bool> whole;          ///< by value: all readers read the dequantized one
+  std::vector<ValueId> unrounded;   ///< results of layers that go into a residual op as floats
   std::vector<std::string> reason;  ///< by node that could compute on codes: why it does not
 };
 

@@ -26,7 +26,18 @@ double largest(std::span<const float> bias, size_t channel, bool per_tensor) {
   return most;
 }
 
+bool is_power_of_two(float scale) {
+  int exponent = 0;
+  return std::frexp(scale, &exponent) == 0.5F;
+}
+
 }  // namespace
+
+float raised_scale(double wanted, bool power_of_two) {
+  const double bounded = std::clamp(wanted, static_cast<double>(kMinScale), 0x1p120);
+  if (power_of_two) return static_cast<float>(std::exp2(std::ceil(std::log2(bounded))));
+  return std::nextafter(static_cast<float>(bounded), 0x1p127F);
+}
 
 BiasOperands bias_operands(const Graph& graph, const OpRegistry& ops, const QuantPlan& plan,
                            const BiasPlacement& bias) {
@@ -50,11 +61,12 @@ void settle_biases(const Graph& graph, const OpRegistry& ops, QuantPlan& plan) {
     const auto input_scale = static_cast<double>(plan.placements[operands.data].params.scale[0]);
     QuantParams& weights = plan.placements[operands.weights].params;
     const auto values = graph.constant(bias.value)->data<float>();
+    const bool power_of_two = std::ranges::all_of(weights.scale, is_power_of_two);
     bias.scale.clear();
     for (size_t c = 0; c < weights.scale.size(); ++c) {
       const double least = largest(values, c, weights.per_tensor()) / kBiasLimit / input_scale;
-      if (least > static_cast<double>(weights.scale[c])) {
-        weights.scale[c] = std::nextafter(static_cast<float>(std::min(least, 0x1p120)), 0x1p127F);
+      if (!plan.float_biases && least > static_cast<double>(weights.scale[c])) {
+        weights.scale[c] = raised_scale(least, power_of_two);
       }
       const double product = input_scale * static_cast<double>(weights.scale[c]);
       bias.scale.push_back(std::max(static_cast<float>(product), kMinScale));

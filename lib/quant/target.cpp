@@ -36,7 +36,7 @@ OpKey op_key(const std::string& text) {
 }
 
 TargetOp parse_op(const Json& json) {
-  check_keys(json, {"when", "output", "computed_weights", "per_channel"});
+  check_keys(json, {"when", "output", "computed_weights", "per_channel", "residual"});
   TargetOp op;
   const auto when = member_or<std::string>(json, "when", "always");
   if (when != "always" && when != "inputs_quantized") {
@@ -50,6 +50,7 @@ TargetOp parse_op(const Json& json) {
   op.float_output = output == "float";
   op.computed_weights = member_or(json, "computed_weights", false);
   op.per_channel = member_or(json, "per_channel", true);
+  op.residual = member_or(json, "residual", false);
   return op;
 }
 
@@ -65,10 +66,11 @@ void parse_types(const Json& json, Target& target) {
   const Json weights = member<Json>(json, "weights");
   within_frame([] { return "weights"; },
                [&] {
-                 check_keys(weights, {"type", "scheme", "per_channel"});
+                 check_keys(weights, {"type", "scheme", "per_channel", "pairs_in_16_bits"});
                  target.weight_type = parse_quant_type(member<std::string>(weights, "type"));
                  target.weight_scheme = parse_scheme(member<std::string>(weights, "scheme"));
                  target.per_channel = member_or(weights, "per_channel", true);
+                 target.pairs_in_16_bits = member_or(weights, "pairs_in_16_bits", false);
                  // A bias in 32 bits with the scale of the product has no zero point to take it off
                  // with.
                  if (target.weight_scheme == Scheme::asymmetric)
@@ -118,12 +120,16 @@ Scheme parse_scheme(const std::string& text) {
 Target parse_target(const std::string& yaml) {
   const Json json = parse_yaml(yaml);
   check_schema(json, "qtool.target/1");
-  check_keys(json, {"schema", "name", "description", "opset", "activations", "weights",
+  check_keys(json, {"schema", "name", "description", "opset", "activations", "weights", "biases",
                     "fixed_ranges", "remove_activations", "computes", "moves"});
   Target target;
   target.name = member<std::string>(json, "name");
   target.description = member_or<std::string>(json, "description", "");
   parse_types(json, target);
+  const auto biases = member_or<std::string>(json, "biases", "codes");
+  if (biases != "codes" && biases != "float")
+    throw input_error("\"biases\" is \"" + biases + "\"; it is codes or float");
+  target.float_biases = biases == "float";
   target.opset = member_or<int64_t>(json, "opset", 13);
   if (target.opset < least_opset(target) || target.opset > 21) {
     throw input_error(fmt::format("opset {}; with these types it is {} to 21", target.opset,

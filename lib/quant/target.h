@@ -24,6 +24,9 @@ struct TargetOp {
   bool float_output = false;      ///< it can give floats, so that a float reader costs no rounding
   bool computed_weights = false;  ///< its weight operand may be an activation (MatMul)
   bool per_channel = true;        ///< weights may have a scale a channel
+  /// One operand, the result of a layer that nobody else reads, arrives as floats, so that layer
+  /// and op fuse (TensorRT's Add).
+  bool residual = false;
 };
 
 /// A deployment runtime as data. Files of the schema "qtool.target/1" (YAML) under targets/ are
@@ -37,6 +40,8 @@ struct Target {
   QuantType weight_type{8, true, false};
   Scheme weight_scheme = Scheme::symmetric;
   bool per_channel = true;             ///< weights have a scale per output channel
+  bool pairs_in_16_bits = false;       ///< its kernels add two products in 16 bits, which saturate
+  bool float_biases = false;           ///< biases are no codes
   bool fixed_ranges = false;           ///< Softmax and Sigmoid must have the range of their result
   bool remove_activations = true;      ///< a Relu or Clip that the result's grid implies goes
   std::map<OpKey, TargetOp> computes;  ///< ops with integer kernels

@@ -42,7 +42,9 @@ class Inserter {
     }
     for (const RemovedNode& removed : plan_.removed) remove(removed.node);
     for (size_t i = 0; i < plan_.placements.size(); ++i) place(i);
-    for (const BiasPlacement& bias : plan_.biases) place_bias(bias);
+    if (!plan_.float_biases) {
+      for (const BiasPlacement& bias : plan_.biases) place_bias(bias);
+    }
     std::ranges::sort(result_.grids, {}, &LearnedGrid::placement);
     return std::move(result_);
   }

@@ -39,6 +39,16 @@ TEST_CASE("all compiled-in targets are valid and named after their file") {
   for (const auto& [name, yaml] : builtin_targets()) CHECK(load_target(name).name == name);
 }
 
+TEST_CASE("the targets of the issue come along") {
+  for (const char* name : {"generic", "onednn", "openvino", "ort-cpu", "qnn", "tensorrt", "tidl"}) {
+    CHECK(builtin_targets().contains(name));
+  }
+  CHECK(load_target("tensorrt").activation_scheme == Scheme::symmetric);
+  CHECK(load_target("tensorrt").activation_type.is_signed);
+  CHECK(load_target("tidl").weight_scheme == Scheme::symmetric_power_of_two);
+  CHECK_FALSE(load_target("tidl").per_channel);
+}
+
 TEST_CASE("ort-cpu: unsigned activations, signed symmetric weights per channel") {
   const Target target = load_target("ort-cpu");
   CHECK(to_string(target.activation_type) == "u8");
@@ -71,6 +81,7 @@ TEST_CASE("what is wrong with a target is said with its key") {
                  "weights must be symmetric"));
   CHECK(contains(broken("name: small", "name: small\nopset: 12"), "13 to 21"));
   CHECK(contains(broken("type: s8,", "type: s16,"), "21 to 21"));
+  CHECK(contains(broken("computes:", "biases: int8\ncomputes:"), "it is codes or float"));
   CHECK(contains(broken("target/1", "target/2"), "qtool.target/1"));
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Weights, other constants and biases.
+#include <cmath>
+
 #include "quant/quantized.h"
 
 namespace qtool {
@@ -50,6 +52,40 @@ TEST_CASE("one scale for all where the recipe asks") {
   CHECK(p.params("w").per_tensor());
   CHECK(p.params("w").scale[0] == Approx(0.03));
   CHECK(p.bias("b").scale.size() == 1);
+}
+
+TEST_CASE("powers of two stay powers of two, also where a bias raises them or a channel is zero") {
+  Target target = load_target("tidl");
+  target.per_channel = true;
+  Build b = conv3({1, 1, 1e-9F, 1e-9F, 0, 0}, {0.5F, 100, 3});
+  const Planned p(b.graph, kUnit, {}, target);
+  for (const char* tensor : {"x", "w", "y"}) {
+    if (!p.has(tensor)) continue;
+    for (const float scale : p.params(tensor).scale) {
+      int exponent = 0;
+      CHECK(std::frexp(scale, &exponent) == 0.5F);
+    }
+  }
+  CHECK(100.0 / static_cast<double>(p.bias("b").scale[1]) <= 0x1p30);
+}
+
+TEST_CASE("float biases: no weight is raised for them, the graph keeps them") {
+  Build b = conv3({1, 1, 1e-9F, 1e-9F, 1, 1}, {0.5F, 100, 0.5F});
+  Target target = load_target("ort-cpu");
+  const float raised = Planned(b.graph, kUnit).params("w").scale[1];
+  target.float_biases = true;
+  const Planned p(b.graph, kUnit, {}, target);
+  CHECK(p.params("w").scale[1] < raised);
+  const QuantPlan again = plan_from_json(to_json(p.plan, b.graph), b.graph);
+  CHECK(again.float_biases);
+  Graph quantized = b.graph;
+  insert_qdq(quantized, again);
+  CHECK(verify(quantized).empty());
+  for (const NodeId id : quantized.nodes()) {
+    if (quantized.node(id).op.type != "Conv") continue;
+    CHECK(to_floats(*quantized.constant(quantized.node(id).inputs[2])) ==
+          std::vector<float>{0.5F, 100, 0.5F});
+  }
 }
 
 TEST_CASE("a bias that would leave 32 bits raises its channel's scale") {

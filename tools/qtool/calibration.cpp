@@ -48,6 +48,9 @@ void PlanOptions::declare(CLI::App& app) {
                "one scale per weight tensor though the target takes one per channel");
   app.add_flag("--no-bias-correction", no_bias_correction,
                "do not take the mean error of rounded weights off the biases");
+  app.add_flag("--reduce-range", reduce_range,
+               "for x86 without VNNI, whose kernels add two products in 16 bits: larger weight "
+               "scales, only where these sums could saturate");
   app.add_flag("--allow-quantized", allow_quantized,
                "take a model that is partly quantized already");
 }
@@ -62,6 +65,7 @@ Recipe PlanOptions::recipe() const {
   if (edges_too) result.edges_too = true;
   if (no_bias_correction) result.bias_correction = false;
   if (per_tensor) result.per_tensor_weights = true;
+  if (reduce_range) result.reduce_range = true;
   if (allow_quantized) result.allow_quantized = true;
   return result;
 }

@@ -19,6 +19,7 @@ struct PlanOptions {
   std::vector<std::string> exclude;
   bool per_tensor = false;
   bool no_bias_correction = false;
+  bool reduce_range = false;
   bool allow_quantized = false;
 
   void declare_target(CLI::App& app);
