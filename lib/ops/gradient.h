@@ -70,6 +70,9 @@ class GradContext {
 /// where none does.
 ValueId logits_of(const Graph& graph, ValueId scores);
 
+/// What a Sigmoid makes `scores` of, or `scores` itself where none does.
+ValueId before_sigmoid(const Graph& graph, ValueId scores);
+
 /// A new value of a name that no value has.
 ValueId add_fresh_value(Graph& graph, std::string_view stem);
 

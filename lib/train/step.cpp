@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/step.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 
@@ -63,7 +64,8 @@ class TrainingStep::Impl {
     }
     graph_ = std::make_unique<Graph>(std::move(made.graph));
     if (loss.labels != ValueId::none) labels_ = forward.value(loss.labels).name;
-    if (loss.teacher != ValueId::none) scores_ = forward.value(loss.teacher).name;
+    for (const auto& lesson : loss.teacher) lessons_.push_back(forward.value(lesson.input).name);
+    QTOOL_CHECK(lessons_.empty() || teacher_ != nullptr, "lessons need a teacher");
   }
 
   double run(const TensorMap& inputs, std::span<const int64_t> labels,
@@ -136,18 +138,19 @@ class TrainingStep::Impl {
 
   void shard(Worker& worker, const Shard& shard, size_t number,
              std::map<std::string, TensorView> feeds, std::span<const Parameter> parameters) {
-    if (!scores_.empty()) {
+    if (!lessons_.empty()) {
       Session& teacher = session_for(worker.teaching, *teacher_, builtin_ops(), shard, feeds);
       std::vector<TensorView> views;
       for (const std::string& name : teacher.input_names()) {
         views.push_back(part(feeds.at(name), shard));
       }
       teacher.execute(views);
-      feeds[scores_] = teacher.output(0);
+      for (size_t i = 0; i < lessons_.size(); ++i) feeds[lessons_[i]] = teacher.output(i);
     }
     std::map<std::string, TensorView> views;
     for (const auto& [name, view] : feeds) {
-      views.emplace(name, name == scores_ ? view : part(view, shard));
+      const bool taught = std::ranges::find(lessons_, name) != lessons_.end();
+      views.emplace(name, taught ? view : part(view, shard));
     }
     const Shard whole{0, shard.size};
     Session& session = session_for(worker.training, *graph_, training_ops(), whole, views);
@@ -195,7 +198,7 @@ class TrainingStep::Impl {
   std::unique_ptr<Graph> graph_;  ///< outputs: the loss, then gradients
   std::shared_ptr<const Graph> teacher_;
   std::string labels_;
-  std::string scores_;
+  std::vector<std::string> lessons_;  ///< by output of the teacher
   std::map<std::string, size_t> parameter_of_;
   std::vector<std::optional<size_t>> output_of_;  ///< by parameter
   std::vector<Tensor> gradients_;

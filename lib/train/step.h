@@ -19,7 +19,7 @@ inline constexpr size_t kShard = 16;
 class TrainingStep {
  public:
   /// `forward` ends in `loss`; its parameters are inputs. `teacher` (null where the loss has no use
-  /// for it) makes the scores that the loss reads from the same inputs, as its first output.
+  /// for it) makes what loss.teacher names of the same inputs, as outputs in that order.
   /// Errors (unsupported): an op without a gradient.
   TrainingStep(const Graph& forward, const AttachedLoss& loss,
                std::span<const Parameter> parameters, std::shared_ptr<const Graph> teacher);

@@ -209,6 +209,31 @@ Averaged::~Averaged() {
   }
 }
 
+TrainingSize training_size(const std::vector<Parameter>& parameters) {
+  TrainingSize size;
+  for (const Parameter& parameter : parameters) {
+    switch (parameter.kind) {
+      case Parameter::Kind::weight: size.weights += parameter.value.size(); break;
+      case Parameter::Kind::bias: size.biases += parameter.value.size(); break;
+      case Parameter::Kind::scale: size.scales += parameter.value.size(); break;
+      case Parameter::Kind::zero_point: size.zero_points += parameter.value.size(); break;
+    }
+  }
+  return size;
+}
+
+uint64_t training_bytes(const std::vector<Parameter>& parameters, const TrainOptions& options) {
+  const TrainingSize size = training_size(parameters);
+  const auto one =
+      static_cast<uint64_t>(size.weights + size.biases + size.scales + size.zero_points) *
+      sizeof(float);
+  const uint64_t shards = (options.batch + kShard - 1) / kShard;
+  const uint64_t moments = options.optimizer.kind == OptimizerSpec::Kind::sgd ? 1 : 2;
+  const uint64_t averages = options.average > 0 ? 1 : 0;
+  const uint64_t sums = options.accumulate > 1 ? 1 : 0;
+  return one * (2 + shards + moments + averages + sums);
+}
+
 Json to_json(const EpochResult& result) {
   Json json{{"epoch", result.epoch}, {"loss", result.loss}, {"lr", result.rate}};
   if (result.accuracy) json["accuracy"] = *result.accuracy;

@@ -80,6 +80,18 @@ struct TrainHooks {
   std::function<void(size_t samples, double loss)> advance = {};  ///< after each step
 };
 
+/// How many numbers are trained.
+struct TrainingSize {
+  int64_t weights = 0;
+  int64_t biases = 0;
+  int64_t scales = 0;
+  int64_t zero_points = 0;
+};
+TrainingSize training_size(const std::vector<Parameter>& parameters);
+
+/// Bytes for parameters, their gradients (the batch's and each shard's), momentum and averages.
+uint64_t training_bytes(const std::vector<Parameter>& parameters, const TrainOptions& options);
+
 /// Why a training came to its end.
 enum class TrainEnd { epochs, patience, time };
 

@@ -122,6 +122,33 @@ TEST_CASE("qat: killed and resumed, the same model as in one go") {
                 {"state.npz", "lr 0.01", "0.5", "--resume"});
 }
 
+TEST_CASE("qat learns from labels, scores, outputs and features; a dry run writes nothing") {
+  const TemporaryFolder folder;
+  const fs::path output = folder / "q.onnx";
+  for (const char* loss : {"cross-entropy,distill:0.5", "bce", "mse", "l1", "features"}) {
+    INFO(loss);
+    const Json json =
+        run_json(qat(output, {"--bits", "w4a4", "--edges-too", "--loss", loss, "--lr", "0.003"}));
+    const Json epochs = json.at("epochs");
+    CHECK(epochs.at(1).at("loss").get<double>() < epochs.at(0).at("loss").get<double>());
+  }
+  fs::remove(output);
+  const Words dry{"qat", kModel, "--epochs", "4", "--samples", "320", "--dry-run"};
+  const Outcome told = run(words(dry, train_data()));
+  INFO(told.err);
+  CHECK(told.code == 0);
+  for (const char* part : {"weights", "scales", "20 steps in 4 epochs", "memory", "per epoch"}) {
+    INFO(part << " in " << told.out);
+    CHECK(has(told.out, part));
+  }
+  const Json json = run_json(words(dry, train_data()));
+  CHECK(json.at("steps") == 20);
+  // What its file holds: all but the batch norms', which folding takes in.
+  CHECK(json.at("weights").get<int64_t>() > 80000);
+  CHECK(json.at("memory_bytes").get<double>() > 8 * json.at("weights").get<double>());
+  CHECK(files_in(folder.path()).empty());
+}
+
 TEST_CASE("qat ends early: no better accuracy, no time left") {
   const TemporaryFolder folder;
   const fs::path output = folder / "q.onnx";
@@ -143,7 +170,7 @@ TEST_CASE("qat ends early: no better accuracy, no time left") {
 TEST_CASE("qat refuses what the command line cannot mean") {
   const TemporaryFolder folder;
   const fs::path output = folder / "q.onnx";
-  check_refused({"qat", kModel}, 2, {"-o"});
+  check_refused(words({"qat", kModel, "--epochs", "1"}, train_data()), 2, {"-o", "--dry-run"});
   check_refused({"qat", kModel, "-o", output, "--epochs", "1"}, 2, {"--data"});
   check_refused(words({"qat", kModel, "-o", output}, train_data()), 2, {"--epochs"});
   check_refused(words({"qat", kModel, "-o", output, "--epochs", "0"}, train_data()), 2,
@@ -157,6 +184,8 @@ TEST_CASE("qat refuses what the command line cannot mean") {
   check_refused(qat(output, {"--lr", "fast"}), 2, {"--lr", "fast"});
   check_refused(qat(output, {"--lr", "-1"}), 2, {"--lr"});
   check_refused(qat(output, {"--resume"}), 2, {"--resume", "--checkpoint"});
+  check_refused(qat(output, {"--loss", "hinge"}), 2, {"hinge", "distill"});
+  check_refused(qat(output, {"--loss", "mse", "--distill"}), 2, {"--distill"});
   check_refused(qat(output, {"--progressive", "w4a4:2"}), 2, {"w4a4:2", "2 epochs of 2"});
   check_refused(qat(output, {"--progressive", "w4a4"}), 2, {"\"w4a4\"", "w4a4:4"});
   check_refused(qat(output, {"--early-stop", "2"}), 2, {"--early-stop", "--val"});

@@ -25,7 +25,8 @@ Scored scored(const LossSpec& spec, bool softmax = false) {
   b.node(softmax ? "Softmax" : "Identity", {"x"}, {"scores"});
   b.output("scores");
   Scored made{b.graph, {}};
-  made.attached = attach_loss(made.graph, b.value("scores"), spec);
+  made.attached = attach_loss(
+      made.graph, {b.value("scores"), {b.value("scores")}, {{b.value("x"), b.value("x")}}}, spec);
   return made;
 }
 
@@ -35,8 +36,8 @@ double loss(const Scored& scored, const std::vector<float>& scores, std::vector<
   feeds.emplace("x", Tensor::of<float>({2, 2}, scores));
   if (scored.attached.labels != ValueId::none)
     feeds.emplace("~labels", Tensor::of<int64_t>({2}, labels));
-  if (scored.attached.teacher != ValueId::none)
-    feeds.emplace("~teacher", Tensor::of<float>({2, 2}, teacher));
+  for (const auto& lesson : scored.attached.teacher)
+    feeds.emplace(scored.graph.value(lesson.input).name, Tensor::of<float>({2, 2}, teacher));
   return to_doubles(test::run_references(scored.graph, feeds).begin()->second).at(0);
 }
 
@@ -81,6 +82,53 @@ TEST_CASE("terms are added with their weights") {
   both.mean_squared_error = 3;
   CHECK(loss(scored(both), {5, 5, 5, 5}, {1, 0}, {5, 5, 5, 7}) ==
         Approx(2 * std::log(2.0) + 3 * 1.0));
+}
+
+TEST_CASE("binary cross-entropy, by hand") {
+  LossSpec spec = parse_loss("bce");
+  // Probabilities 1/2, 3/4 (label 0) and 1/4, 1/2 (label 1).
+  const auto third = static_cast<float>(kLog3);
+  const double wanted = -(std::log(0.5) + std::log(0.25) + std::log(0.75) + std::log(0.5)) / 4;
+  CHECK(loss(scored(spec), {0, third, -third, 0}, {0, 1}) == Approx(wanted));
+  CHECK(contains(message_of(
+                     [&] {
+                       loss(scored(spec), {0, 0, 0, 0}, {0, 2});
+                     },
+                     Error::Kind::input),
+                 "the label 2"));
+}
+
+TEST_CASE("binary cross-entropy of one score: the label is the target") {
+  Build b;
+  b.input("x", {2, 1});
+  b.node("Sigmoid", {"x"}, {"p"});
+  b.output("p");
+  const AttachedLoss attached = attach_loss(b.graph, {b.value("p"), {}, {}}, parse_loss("bce"));
+  CHECK(attached.teacher.empty());
+  TensorMap feeds;
+  feeds.emplace("x", Tensor::of<float>({2, 1}, {0, static_cast<float>(kLog3)}));
+  feeds.emplace("~labels", Tensor::of<int64_t>({2}, {1, 0}));
+  const double got = to_doubles(test::run_references(b.graph, feeds).begin()->second).at(0);
+  CHECK(got == Approx(-(std::log(0.5) + std::log(0.25)) / 2));  // not of the sigmoid's sigmoid
+}
+
+TEST_CASE("absolute error and features, by hand") {
+  CHECK(loss(scored(parse_loss("l1:2")), {1, 2, 3, 4}, {}, {1, 0, 3, 5}) == Approx(2 * 3.0 / 4));
+  // Mean squared error 5/4 over mean square (1 + 0 + 9 + 25) / 4.
+  CHECK(loss(scored(parse_loss("features")), {1, 2, 3, 4}, {}, {1, 0, 3, 5}) == Approx(5.0 / 35));
+}
+
+TEST_CASE("losses as text") {
+  const LossSpec spec = parse_loss("cross-entropy,distill:0.5,features:2");
+  CHECK(spec.cross_entropy == 1);
+  CHECK(spec.distillation == 0.5);
+  CHECK(spec.features == 2);
+  CHECK(spec.mean_squared_error == 0);
+  CHECK(parse_loss("mse,l1").labelled() == false);
+  for (const char* wrong : {"", "hinge", "mse:", "mse:-1", "mse:0", "mse:x", "mse,,l1"}) {
+    INFO(wrong);
+    CHECK_THROWS_AS(parse_loss(wrong), Error);
+  }
 }
 
 TEST_CASE("labels that are no classes are refused") {

@@ -48,7 +48,7 @@ struct Run {
                              load_target("ort-cpu"), recipe);
     training = insert_fake_quant(trainable(graph, training_ops()), training_ops(), plan);
     Graph forward = training.trainable.graph;
-    const AttachedLoss attached = attach_loss(forward, forward.outputs()[0], {});
+    const AttachedLoss attached = attach_loss(forward, {forward.outputs()[0], {}, {}}, {});
     step = std::make_unique<TrainingStep>(forward, attached, parameters(), nullptr);
   }
 

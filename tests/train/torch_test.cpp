@@ -44,7 +44,7 @@ TEST_CASE("ten steps have PyTorch's losses, gradients and parameters") {
     Graph forward = made.graph;
     LossSpec loss;
     loss.label_smoothing = 0.1;
-    const AttachedLoss attached = attach_loss(forward, forward.outputs()[0], loss);
+    const AttachedLoss attached = attach_loss(forward, {forward.outputs()[0], {}, {}}, loss);
     TrainingStep step(forward, attached, made.parameters, nullptr);
     OptimizerSpec spec;
     spec.kind = kind.first;

@@ -43,7 +43,7 @@ struct Run {
       training = insert_fake_quant(std::move(training.trainable), training_ops(), plan);
     }
     Graph forward = training.trainable.graph;
-    const AttachedLoss attached = attach_loss(forward, forward.outputs()[0], loss);
+    const AttachedLoss attached = attach_loss(forward, {forward.outputs()[0], {}, {}}, loss);
     step = std::make_unique<TrainingStep>(forward, attached, parameters(),
                                           std::make_shared<Graph>(graph));
     options.batch = 40;

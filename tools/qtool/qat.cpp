@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 
 #include "evaluate.h"
@@ -31,7 +33,7 @@ class Qat {
  public:
   Qat(const QatFlags& flags, const Globals& globals)
       : flags_(flags), globals_(globals), log_(globals.log_level()),
-        data_(open_labelled(flags.data, flags.loss.cross_entropy > 0,
+        data_(open_labelled(flags.data, flags.loss.labelled(),
                             "--distill learns from the float model instead of labels.")) {
     if (flags.validation.given())
       validation_ = open_labelled(flags.validation, true, "--val measures accuracy.");
@@ -40,6 +42,7 @@ class Qat {
   }
 
   int run() {
+    if (flags_.dry_run) return dry_run();
     if (flags_.resume) resume();
     if (validation_) measure_before();
     train_epochs();
@@ -90,7 +93,7 @@ class Qat {
             {"progressive", flags_.progressive},
             {"augment", flags_.augment},
             {"label_smoothing", flags_.loss.label_smoothing},
-            {"distill", flags_.loss.distillation},
+            {"loss", flags_.loss_terms},
             {"temperature", flags_.loss.temperature},
             {"freeze", flags_.freeze},
             {"seed", train.seed}};
@@ -126,6 +129,53 @@ class Qat {
     ptq_accuracy_ = accuracy(model_->untrained(), "ptq");
     say(fmt::format("float {}, quantized without training {}", percent(*float_accuracy_),
                     percent(*ptq_accuracy_)));
+  }
+
+  /// What a training is made of and takes; nothing is written.
+  int dry_run() {
+    Order some = data_.order;
+    some.resize(std::min(some.size(), flags_.train.batch));
+    std::optional<double> seconds;
+    for (int step = 0; step < 3; ++step) {  // the first also compiles
+      Batch batch = make_batch(*data_.dataset, some);
+      const std::vector<int64_t> labels = batch.labels;
+      const TensorMap inputs = feeds(batch, model_->inputs());
+      const auto start = std::chrono::steady_clock::now();
+      model_->step().run(inputs, labels, model_->parameters());
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+      if (step > 0) seconds = std::min(seconds.value_or(spent.count()), spent.count());
+    }
+    const double batches = std::ceil(static_cast<double>(data_.order.size()) /
+                                     static_cast<double>(flags_.train.batch));
+    const TrainingSize size = training_size(model_->parameters());
+    const uint64_t memory = static_cast<uint64_t>(threads_used()) * model_->step().arena_bytes() +
+                            training_bytes(model_->parameters(), flags_.train);
+    const double epoch = batches * *seconds;
+    if (globals_.json) {
+      std::fputs(to_text(Json{{"schema", "qtool.qat-dry-run/1"},
+                              {"weights", size.weights},
+                              {"biases", size.biases},
+                              {"scales", size.scales},
+                              {"zero_points", size.zero_points},
+                              {"samples", data_.order.size()},
+                              {"steps", batches * flags_.train.epochs},
+                              {"memory_bytes", memory},
+                              {"seconds_per_epoch", epoch}})
+                     .c_str(),
+                 stdout);
+      return 0;
+    }
+    fmt::print("{}", summary(model_->plan(), model_->float_graph()));
+    fmt::print("to be trained: {} weights, {} biases, {} scales, {} zero points\n", size.weights,
+               size.biases, size.scales, size.zero_points);
+    fmt::print("{} samples in batches of {}: {:.0f} steps in {} epochs\n", data_.order.size(),
+               flags_.train.batch, batches * flags_.train.epochs, flags_.train.epochs);
+    fmt::print("memory beside the data: about {}\n", human_bytes(memory));
+    fmt::print(
+        "time: {:.1f} s per epoch, {:.1f} minutes in all ({:.1f} ms per step), without "
+        "validation\n",
+        epoch, epoch * flags_.train.epochs / 60, 1000 * *seconds);
+    return 0;
   }
 
   void train_epochs() {

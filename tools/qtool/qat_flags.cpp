@@ -64,8 +64,14 @@ void declare_training(CLI::App& app, QatFlags& flags) {
                  "share of the target that goes to all classes alike")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  app.add_option("--loss", flags.loss_terms,
+                 "what is minimised, with commas between and weights if need be "
+                 "(cross-entropy,distill:0.5): cross-entropy, bce (of labels); distill (from the "
+                 "float model's scores), mse, l1 (from its outputs), features (from the tensors "
+                 "between its layers), for which labels are not needed; default: cross-entropy")
+      ->type_name("TERMS");
   app.add_flag("--distill", flags.distill,
-               "learn from the float model's scores; labels are not needed");
+               "--loss distill: learn from the float model's scores; labels are not needed");
   app.add_option("--temperature", flags.loss.temperature, "of --distill")
       ->check(CLI::Range(0.01, 1e3))
       ->capture_default_str();
@@ -96,10 +102,9 @@ double parse_time(const std::string& text) {
 }  // namespace
 
 void declare(CLI::App& app, QatFlags& flags) {
-  app.add_option("MODEL", flags.model, "the float ONNX model, a classifier")->required();
+  app.add_option("MODEL", flags.model, "the float ONNX model")->required();
   app.add_option("-o,--output", flags.output, "the quantized model to write, after each epoch")
-      ->type_name("FILE")
-      ->required();
+      ->type_name("FILE");
   flags.data.declare(app, true, "samples to train with, labelled unless --distill");
   app.remove_option(app.get_option("--batch"));
   app.add_option("--batch", flags.train.batch, "samples of one training step")
@@ -123,6 +128,8 @@ void declare(CLI::App& app, QatFlags& flags) {
   app.add_option("--checkpoint", flags.checkpoint, "state after each epoch, for --resume")
       ->type_name("FILE");
   app.add_flag("--resume", flags.resume, "go on from --checkpoint");
+  app.add_flag("--dry-run", flags.dry_run,
+               "say what would be trained, and what it takes, after timing two steps");
   app.add_option("--log", flags.log, "one JSON object an epoch")->type_name("FILE");
   app.footer(
       "Example: qtool qat model.onnx --data train.npz --val test.npz --bits w4a4 --epochs 5 -o "
@@ -130,6 +137,8 @@ void declare(CLI::App& app, QatFlags& flags) {
 }
 
 void check(QatFlags& flags) {
+  if (flags.output.empty() && !flags.dry_run)
+    throw usage_error("-o says where to write the model", "Or use --dry-run.");
   std::set<std::filesystem::path> outputs;
   for (const auto& [flag, path] :
        {std::pair("-o", flags.output), std::pair("--plan", flags.plan_file),
@@ -152,9 +161,14 @@ void check(QatFlags& flags) {
   if (flags.train.patience > 0 && !flags.validation.given())
     throw usage_error("--early-stop needs --val", "It ends when the accuracy no longer rises.");
   flags.train.augmentation = Augmentation::parse(flags.augment);
-  if (flags.distill) {
-    flags.loss.distillation = 1;
-    flags.loss.cross_entropy = 0;
+  if (flags.distill && !flags.loss_terms.empty())
+    throw usage_error("--distill is --loss distill", "Give one of them.");
+  if (flags.distill) flags.loss_terms = "distill";
+  if (!flags.loss_terms.empty()) {
+    const LossSpec asked = std::move(flags.loss);
+    flags.loss = parse_loss(flags.loss_terms);
+    flags.loss.label_smoothing = asked.label_smoothing;
+    flags.loss.temperature = asked.temperature;
   }
   DataOptions& validation = flags.validation;
   validation.preprocess = flags.data.preprocess;

@@ -15,6 +15,7 @@ struct QatFlags {
   std::string checkpoint;
   std::string log;
   bool resume = false;
+  bool dry_run = false;
   std::string export_epoch = "best";  ///< or "last"
   DataOptions data;
   DataOptions validation;
@@ -24,6 +25,7 @@ struct QatFlags {
   std::string schedule = "cosine";
   std::string augment = "none";
   bool distill = false;
+  std::string loss_terms;
   LossSpec loss;
   std::vector<std::string> freeze;
   std::string progressive;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qat_model.h"
 
+#include <algorithm>
+
 #include "exec/session_runner.h"
 #include "ops/gradient.h"
 #include "quant/insert_qdq.h"
@@ -70,17 +72,58 @@ void QatModel::enter(size_t stage) {
   GridOptions grids;
   grids.learn_zero_points = target_.activation_scheme == Scheme::asymmetric;
   training_ = insert_fake_quant(std::move(start), training_ops(), plans_[stage], grids);
-  const ValueId scores = find_scores();
   Graph forward = training_.trainable.graph;
-  const AttachedLoss loss = attach_loss(forward, scores, flags_.loss);
-  std::shared_ptr<Graph> teacher;
-  if (loss.teacher != ValueId::none) {
-    teacher = std::make_shared<Graph>(graph_);
-    const ValueId wanted = logits_of(graph_, scores);
-    for (size_t i = 0; i < graph_.outputs().size(); ++i) teacher->set_graph_output(i, wanted);
-    teacher->erase_dead();
+  const AttachedLoss loss = attach_loss(forward, loss_targets(), flags_.loss);
+  step_ = std::make_unique<TrainingStep>(forward, loss, parameters(), teacher_of(loss));
+}
+
+LossTargets QatModel::loss_targets() const {
+  LossTargets targets;
+  if (flags_.loss.scored()) targets.scores = find_scores();
+  const Facts facts = infer_facts(graph_, builtin_ops());
+  for (const ValueId id : graph_.outputs()) {
+    if (facts[id].type.dtype == DType::float32) targets.outputs.push_back(id);
   }
-  step_ = std::make_unique<TrainingStep>(forward, loss, parameters(), std::move(teacher));
+  const bool errors = flags_.loss.mean_squared_error > 0 || flags_.loss.absolute_error > 0;
+  if (targets.outputs.empty() && errors)
+    throw unsupported_error("the model has no output of real numbers");
+  if (flags_.loss.features > 0) targets.features = features();
+  if (flags_.loss.features > 0 && targets.features.empty())
+    throw unsupported_error("the model has no quantized tensor between layers");
+  return targets;
+}
+
+/// What layers make, as it is read: behind FakeQuantize, which may stand for a Relu as well.
+std::vector<LossTargets::Feature> QatModel::features() const {
+  const OpKey fake_quantize{kTrainingDomain, "FakeQuantize"};
+  const Graph& graph = training_.trainable.graph;
+  std::vector<LossTargets::Feature> found;
+  for (const NodeId id : graph.topological_order()) {
+    const Node& node = graph.node(id);
+    const ValueId source = node.inputs.empty() ? ValueId::none : node.inputs[0];
+    if (node.op != fake_quantize || graph.value(source).producer == NodeId::none) continue;
+    const auto made = graph_.find_value(graph.value(source).name);
+    if (made) found.push_back({node.outputs[0], *made});
+  }
+  return found;
+}
+
+std::shared_ptr<const Graph> QatModel::teacher_of(const AttachedLoss& loss) const {
+  if (loss.teacher.empty()) return nullptr;
+  auto teacher = std::make_shared<Graph>(graph_);
+  for (size_t i = 0; i < teacher->outputs().size(); ++i) {
+    teacher->set_graph_output(i, loss.teacher[0].value);
+  }
+  const size_t outputs = teacher->outputs().size();
+  for (size_t i = 1; i < loss.teacher.size(); ++i) {
+    if (i < outputs) {
+      teacher->set_graph_output(i, loss.teacher[i].value);
+    } else {
+      teacher->add_output(loss.teacher[i].value);
+    }
+  }
+  teacher->erase_dead();
+  return teacher;
 }
 
 Graph QatModel::untrained() const {

@@ -19,6 +19,7 @@ class QatModel {
   const LoadedModel& file() const { return model_; }
   const Target& target() const { return target_; }
   const std::vector<RunnerValue>& inputs() const { return inputs_; }
+  const QuantPlan& plan() const { return plans_[stage_]; }
   std::vector<Parameter>& parameters() { return training_.trainable.parameters; }
   TrainingStep& step() { return *step_; }
 
@@ -41,6 +42,9 @@ class QatModel {
  private:
   void make_plans(const Globals& globals, size_t samples);
   ValueId find_scores() const;
+  LossTargets loss_targets() const;
+  std::vector<LossTargets::Feature> features() const;
+  std::shared_ptr<const Graph> teacher_of(const AttachedLoss& loss) const;
 
   const QatFlags& flags_;
   Log& log_;

@@ -5,6 +5,8 @@
 //   Distillation (scores, teacher's scores) {temperature T}: T² KL(softmax(teacher / T) ||
 //     softmax(scores / T)) (Hinton et al. 2015, arXiv:1503.02531)
 //   MeanSquaredError (x, target): the mean over all elements
+//   BinaryTargets (scores, labels int64 [N]) → like scores: 1 at the label, else 0; of one score a
+//     sample, the label itself
 // and their gradients for scores, (g, scores, labels or teacher's) → gscores.
 #include <cmath>
 
@@ -127,6 +129,30 @@ std::vector<Tensor> distillation_gradient_reference(const ReferenceCall& call) {
   return toward(call, rows, teacher_probabilities(call, 2, rows), temperature(call));
 }
 
+std::vector<Tensor> binary_targets_reference(const ReferenceCall& call) {
+  const Rows rows = rows_of(call.input(0).shape());
+  const auto labels = call.input(1).data<int64_t>();
+  if (labels.size() != rows.samples) throw input_error("not one label a sample");
+  const size_t classes = std::max<size_t>(rows.classes, 2);
+  std::vector<double> target(rows.samples * rows.classes, 0);
+  for (size_t n = 0; n < rows.samples; ++n) {
+    if (labels[n] < 0 || labels[n] >= static_cast<int64_t>(classes)) {
+      throw input_error(
+          fmt::format("the label {}, but the model has {} classes", labels[n], classes));
+    }
+    const auto label = static_cast<size_t>(labels[n]);
+    if (rows.classes == 1) {
+      target[n] = static_cast<double>(label);
+    } else {
+      target[n * rows.classes + label] = 1;
+    }
+  }
+  return one_result(real_tensor(call.input(0).dtype(), call.input(0).shape(), target));
+}
+
+/// It depends on the extents of the scores, not on what they hold.
+void no_gradient(GradContext&) {}
+
 void check_target(const ReferenceCall& call, size_t slot) {
   if (call.input(slot).size() == 0 || call.input(slot).size() != call.input(slot + 1).size()) {
     throw input_error("other values to learn from");
@@ -176,6 +202,10 @@ void register_training_loss(OpRegistry& ops) {
       training_record("MeanSquaredError", {2, 2}, {1, 1}, infer_number, squared_error_reference);
   squared.gradient = loss_gradient<2>;
   ops.add(std::move(squared));
+  OpDef binary =
+      training_record("BinaryTargets", {2, 2}, {1, 1}, infer_like<0>, binary_targets_reference);
+  binary.gradient = no_gradient;
+  ops.add(std::move(binary));
   ops.add(training_record("MeanSquaredErrorGradient", {3, 3}, {1, 1}, infer_like<1>,
                           squared_error_gradient_reference));
   ops.add(training_record("CrossEntropyGradient", {3, 3}, {1, 1}, infer_like<1>,

@@ -80,6 +80,12 @@ ValueId logits_of(const Graph& graph, ValueId scores) {
   return axis == 1 || last_of_two ? node.inputs.at(0) : scores;
 }
 
+ValueId before_sigmoid(const Graph& graph, ValueId scores) {
+  const NodeId producer = graph.value(scores).producer;
+  const bool found = producer != NodeId::none && graph.node(producer).op == OpKey{"", "Sigmoid"};
+  return found ? graph.node(producer).inputs.at(0) : scores;
+}
+
 void softmax_gradient(GradContext& context) { give_softmax(context, false); }
 void log_softmax_gradient(GradContext& context) { give_softmax(context, true); }
 
