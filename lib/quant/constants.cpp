@@ -85,7 +85,7 @@ class ConstantPlanner {
     for (const Operand& operand : all) {
       if (operand.role != OperandRole::weight) continue;
       QuantParams params = weight_params(id, operand);
-      std::string reason = weight_reason(params);
+      std::string reason = weight_reason(id, params);
       reason += bound_pairs(params, *operand.constant, own_name(context_.graph, id));
       if (bias != all.end()) {
         const auto values = bias->constant->data<float>();
@@ -110,8 +110,9 @@ class ConstantPlanner {
 
   std::optional<int> weight_axis(NodeId id, const Operand& operand) const {
     const TargetOp& target = context_.target.computes.at(context_.graph.node(id).op);
-    if (!context_.target.per_channel || !target.per_channel || context_.recipe.per_tensor_weights)
-      return {};
+    const bool wished =
+        widths_.rules().of(id).per_channel.value_or(!context_.recipe.per_tensor_weights);
+    if (!context_.target.per_channel || !target.per_channel || !wished) return {};
     const auto& rules = context_.def(id)->quant.inputs;
     const auto& rule = rules.at(std::min(static_cast<size_t>(operand.slot), rules.size() - 1));
     const int axis = rule.channel_axis == nullptr ? -1 : rule.channel_axis(context_.view(id));
@@ -121,23 +122,28 @@ class ConstantPlanner {
   const QuantParams& weight_params(NodeId id, const Operand& operand) {
     const auto axis = weight_axis(id, operand);
     const QuantType type = widths_.weight_type(id);
-    const auto known = weights_.find({operand.value, axis, type.bits});
+    const WeightMethod method = method_of(id, type);
+    const auto known = weights_.find({operand.value, axis, type.bits, method});
     if (known != weights_.end()) return known->second;
     const Target& target = context_.target;
     const auto ranges = within_frame(
         [&] { return "weights \"" + context_.graph.value(operand.value).name + '"'; },
         [&] {
-          return weight_method(context_.recipe, type) == WeightMethod::minmax
+          return method == WeightMethod::minmax
                      ? weight_ranges(*operand.constant, axis)
                      : mse_weight_ranges(*operand.constant, type, target.weight_scheme, axis);
         });
     QuantParams params = choose_params(ranges, type, target.weight_scheme, axis);
-    return weights_.emplace(std::tuple{operand.value, axis, type.bits}, std::move(params))
+    return weights_.emplace(std::tuple{operand.value, axis, type.bits, method}, std::move(params))
         .first->second;
   }
 
-  std::string weight_reason(const QuantParams& params) const {
-    return to_string(weight_method(context_.recipe, params.type)) +
+  WeightMethod method_of(NodeId id, const QuantType& type) const {
+    return widths_.rules().of(id).weight_method.value_or(weight_method(context_.recipe, type));
+  }
+
+  std::string weight_reason(NodeId id, const QuantParams& params) const {
+    return to_string(method_of(id, params.type)) +
            (params.axis ? fmt::format(" per channel of axis {}", *params.axis) : " per tensor");
   }
 
@@ -239,7 +245,7 @@ class ConstantPlanner {
   const Widths widths_;
   const std::map<ValueId, ValueParams>& activations_;
   QuantPlan& plan_;
-  std::map<std::tuple<ValueId, std::optional<int>, int>, QuantParams> weights_;
+  std::map<std::tuple<ValueId, std::optional<int>, int, WeightMethod>, QuantParams> weights_;
   std::map<ValueId, std::vector<size_t>> placed_;
 };
 

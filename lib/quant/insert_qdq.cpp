@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "quant/names.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 class Inserter {
  public:
-  Inserter(Graph& graph, const QuantPlan& plan) : graph_(graph), plan_(plan), names_(graph) {}
+  Inserter(Graph& graph, const QuantPlan& plan)
+      : graph_(graph), plan_(plan), names_(graph), moved_(plan.moved.begin(), plan.moved.end()) {}
 
   void run() {
     for (const RemovedNode& removed : plan_.removed) remove(removed.node);
@@ -52,7 +54,7 @@ class Inserter {
   /// lies on the grid already.
   bool must_clip(const Placement& placement) const {
     const NodeId producer = graph_.value(placement.value).producer;
-    const bool moved = std::ranges::find(plan_.moved, producer) != plan_.moved.end();
+    const bool moved = moved_.contains(producer);
     return placement.params.type.bits < bits(stored(placement.params.type)) && !moved;
   }
 
@@ -200,6 +202,7 @@ class Inserter {
   Graph& graph_;
   const QuantPlan& plan_;
   FreshNames names_;
+  std::set<NodeId> moved_;
 };
 
 }  // namespace

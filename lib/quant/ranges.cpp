@@ -104,8 +104,9 @@ void include(std::optional<Range>& range, const Range& other) {
 class RangeOf {
  public:
   RangeOf(const PlanContext& context, const CalibrationTable& table, const QuantType& type,
-          std::vector<std::string>& notes)
-      : context_(context), table_(table), type_(type), notes_(notes) {}
+          Scheme scheme, const RangeMethod& method, std::vector<std::string>& notes)
+      : context_(context), table_(table), type_(type), scheme_(scheme), wished_(method),
+        notes_(notes) {}
 
   std::pair<Range, std::string> operator()(const Class& group) {
     collect(group);
@@ -113,11 +114,9 @@ class RangeOf {
     std::optional<Range> range = known_;
     std::string reason = known_ ? "known from the op" : "constants";
     if (merged_.elements > 0) {
-      const Scheme scheme = context_.target.activation_scheme;
-      const RangeMethod wished = activation_method(context_.recipe, type_);
-      const RangeMethod method = settled_method(merged_, type_, scheme, wished);
-      include(range, select_range(merged_, type_, scheme, method));
-      reason = (method == wished ? "" : to_string(wished) + ": ") + to_string(method);
+      const RangeMethod method = settled_method(merged_, type_, scheme_, wished_);
+      include(range, select_range(merged_, type_, scheme_, method));
+      reason = (method == wished_ ? "" : to_string(wished_) + ": ") + to_string(method);
     }
     for (const Constant& constant : group.constants)
       include(range, weight_ranges(*constant, std::nullopt)[0]);
@@ -169,6 +168,8 @@ class RangeOf {
   const PlanContext& context_;
   const CalibrationTable& table_;
   const QuantType& type_;
+  Scheme scheme_;
+  const RangeMethod& wished_;
   std::vector<std::string>& notes_;
   std::optional<Range> by_hand_;
   std::optional<Range> known_;
@@ -218,9 +219,13 @@ std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
   const Widths widths(context, selection);
   for (const auto& [root, group] : classes(context, selection)) {
     const QuantType type = widths.activation_type(group.members);
-    const auto [range, method] = RangeOf(context, table, type, notes)(group);
-    QuantParams params = choose_params(std::array{range}, type, context.target.activation_scheme);
-    if (context.target.activation_scheme != Scheme::symmetric_power_of_two) {
+    const Wishes wishes = widths.rules().reading(group.members);
+    const Scheme scheme = wishes.activation_scheme.value_or(context.target.activation_scheme);
+    const RangeMethod wished =
+        wishes.activation_method.value_or(activation_method(context.recipe, type));
+    const auto [range, method] = RangeOf(context, table, type, scheme, wished, notes)(group);
+    QuantParams params = choose_params(std::array{range}, type, scheme);
+    if (scheme != Scheme::symmetric_power_of_two) {
       for (const Range& kept : group.kept) fit(params, range, kept);
     }
     std::string reason =

@@ -8,6 +8,7 @@
 
 #include "data/yaml.h"
 #include "quant/names.h"
+#include "quant/target.h"
 #include "support/file.h"
 #include "support/text.h"
 
@@ -100,12 +101,26 @@ void set_bits(Recipe& recipe, const std::string& text) {
   }
 }
 
+std::vector<bool> matched_nodes(const Graph& graph, const RecipeRule& rule) {
+  const auto by = matched(graph, rule.match, "rule for");
+  std::vector<bool> nodes;
+  for (const std::string& pattern : by) nodes.push_back(!pattern.empty());
+  return nodes;
+}
+
 std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe) {
   const auto excluded = matched(graph, recipe.exclude, "--exclude");
   const auto included = matched(graph, recipe.include, "--include");
   std::vector<std::string> reasons(graph.node_id_bound());
+  std::vector<bool> kept(graph.node_id_bound());
+  for (const RecipeRule& rule : recipe.rules) {
+    const std::vector<bool> nodes = matched_nodes(graph, rule);
+    for (size_t i = 0; i < kept.size(); ++i) kept[i] = nodes[i] ? rule.keep_float : kept[i];
+  }
   for (size_t i = 0; i < reasons.size(); ++i) {
-    if (!excluded[i].empty()) {
+    if (kept[i]) {
+      reasons[i] = "excluded by a rule of the recipe";
+    } else if (!excluded[i].empty()) {
       reasons[i] = "excluded by \"" + excluded[i] + '"';
     } else if (!recipe.include.empty() && included[i].empty()) {
       reasons[i] = "not included";
@@ -114,12 +129,65 @@ std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe) {
   return reasons;
 }
 
+namespace {
+
+RecipeRule parse_rule(const Json& json) {
+  static const std::vector<std::string> kKeys{"activations", "bits",   "float",  "match",
+                                              "per_channel", "scheme", "weights"};
+  if (!json.is_object()) throw input_error("a rule is an object with match and what to do");
+  RecipeRule rule;
+  Recipe bits;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "match") {
+      rule.match = text_list(json, "match");
+    } else if (key == "activations") {
+      rule.wishes.activation_method = parse_range_method(member<std::string>(json, key));
+    } else if (key == "weights") {
+      rule.wishes.weight_method = parse_weight_method(member<std::string>(json, key));
+    } else if (key == "bits") {
+      set_bits(bits, member<std::string>(json, key));
+    } else if (key == "scheme") {
+      rule.wishes.activation_scheme = parse_scheme(member<std::string>(json, key));
+    } else if (key == "per_channel") {
+      rule.wishes.per_channel = member<bool>(json, key);
+    } else if (key == "float") {
+      rule.keep_float = member<bool>(json, key);
+    } else {
+      throw input_error("a rule has no key \"" + key + '"',
+                        "The keys are " + join(kKeys, ", ") + '.' + did_you_mean(key, kKeys));
+    }
+  }
+  if (rule.match.empty()) throw input_error("a rule without match says nothing of any node");
+  rule.wishes.weight_bits = bits.weight_bits;
+  rule.wishes.activation_bits = bits.activation_bits;
+  return rule;
+}
+
+std::vector<RecipeRule> parse_rules(const Json& json) {
+  if (!json.is_array()) throw input_error("rules are a list");
+  std::vector<RecipeRule> rules;
+  for (size_t i = 0; i < json.size(); ++i) {
+    try {
+      rules.push_back(parse_rule(json[i]));
+    } catch (const Error& error) {
+      throw input_error(error.message(), error.advice()).within(fmt::format("rule {}", i + 1));
+    }
+  }
+  return rules;
+}
+
+}  // namespace
+
 Recipe parse_recipe(const std::string& yaml) {
   const Json json = parse_yaml(yaml);
   check_schema(json, "qtool.recipe/1");
   Recipe recipe;
   for (const auto& [key, value] : json.items()) {
     if (key == "schema") continue;
+    if (key == "rules") {
+      recipe.rules = parse_rules(value);
+      continue;
+    }
     try {
       if (key == "activations") {
         recipe.activation_method = parse_range_method(member<std::string>(json, key));
@@ -139,10 +207,14 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.exclude = text_list(json, "exclude");
       } else if (key == "allow_quantized") {
         recipe.allow_quantized = member<bool>(json, key);
+      } else if (key == "reduce_range") {
+        recipe.reduce_range = member<bool>(json, key);
+      } else if (key == "target") {
+        recipe.target = member<std::string>(json, key);
       } else {
-        const std::vector<std::string> keys{"activations", "allow_quantized", "bias_correction",
-                                            "bits",        "edges_too",       "exclude",
-                                            "include",     "per_channel",     "weights"};
+        const std::vector<std::string> keys{
+            "activations", "allow_quantized", "bias_correction", "bits",  "edges_too", "exclude",
+            "include",     "per_channel",     "reduce_range",    "rules", "target",    "weights"};
         throw input_error(
             "a recipe has no key \"" + key + '"',
             "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));
@@ -155,8 +227,19 @@ Recipe parse_recipe(const std::string& yaml) {
   return recipe;
 }
 
-Recipe load_recipe(const std::string& path) {
-  return within_frame([&] { return path; }, [&] { return parse_recipe(read_file(path, 1 << 20)); });
+Recipe load_recipe(const std::string& name_or_path) {
+  const auto found = builtin_recipes().find(name_or_path);
+  if (found != builtin_recipes().end()) return parse_recipe(std::string(found->second));
+  std::error_code ignored;
+  if (!std::filesystem::exists(name_or_path, ignored)) {
+    std::vector<std::string> names;
+    for (const auto& [name, text] : builtin_recipes()) names.push_back(name);
+    throw usage_error(
+        "there is no recipe \"" + name_or_path + "\", and no file of that name",
+        "The recipes are " + join(names, ", ") + '.' + did_you_mean(name_or_path, names));
+  }
+  return within_frame([&] { return name_or_path; },
+                      [&] { return parse_recipe(read_file(name_or_path, 1 << 20)); });
 }
 
 }  // namespace qtool

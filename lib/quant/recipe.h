@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "numerics/range.h"
@@ -17,6 +19,22 @@ enum class WeightMethod {
   mse,     ///< the least squared error
 };
 
+/// What one rule wishes for the nodes that it matches; what is not set is as elsewhere.
+struct Wishes {
+  std::optional<RangeMethod> activation_method = {};  ///< of what they read
+  std::optional<Scheme> activation_scheme = {};       ///< of what they read
+  std::optional<int> activation_bits = {};            ///< of what they read
+  std::optional<WeightMethod> weight_method = {};
+  std::optional<int> weight_bits = {};
+  std::optional<bool> per_channel = {};  ///< as far as the target can
+};
+
+struct RecipeRule {
+  std::vector<std::string> match;  ///< patterns, as in Recipe; any of them
+  Wishes wishes;
+  bool keep_float = false;
+};
+
 /// A user's wishes for one run, beyond what the target says. A pattern is a node's name, an op
 /// type, or a regular expression between slashes that a node's whole name matches.
 struct Recipe {
@@ -29,10 +47,12 @@ struct Recipe {
   std::optional<int> weight_bits = {};
   std::optional<int> activation_bits = {};
   bool edges_too = false;
-  bool per_tensor_weights = false;  ///< one scale a weight, though the target takes more
-  bool bias_correction = true;      ///< take the mean error that rounded weights make off biases
-  bool reduce_range = false;        ///< keep sums of two products in 16 bits, for x86 without VNNI
-  bool allow_quantized = false;     ///< take a model that has Q/DQ already, leaving those parts
+  bool per_tensor_weights = false;     ///< one scale a weight, though the target takes more
+  bool bias_correction = true;         ///< take the mean error that rounded weights make off biases
+  std::vector<RecipeRule> rules = {};  ///< for some nodes; later ones win over earlier ones
+  std::string target = {};             ///< the target that the recipe is made for; empty: any
+  bool reduce_range = false;     ///< keep sums of two products in 16 bits, for x86 without VNNI
+  bool allow_quantized = false;  ///< take a model that has Q/DQ already, leaving those parts
 };
 
 /// The method for a grid: the recipe's, else what gave the best outputs at its width (README.md):
@@ -40,10 +60,21 @@ struct Recipe {
 RangeMethod activation_method(const Recipe& recipe, const QuantType& type);
 WeightMethod weight_method(const Recipe& recipe, const QuantType& type);
 
-/// A YAML file of the schema "qtool.recipe/1": activations, weights (minmax, mse), per_channel,
-/// include, exclude. Errors (input): an unknown key, a value that its key cannot have.
+/// A YAML file of the schema "qtool.recipe/1": target, activations, weights (minmax, mse),
+/// per_channel, bits, include, exclude ..., and rules: a list of objects with match (a pattern or
+/// several) and any of activations, weights, bits, scheme, per_channel, float. Errors (input): an
+/// unknown key, a value that its key cannot have.
 Recipe parse_recipe(const std::string& yaml);
-Recipe load_recipe(const std::string& path);
+
+/// By name of a compiled-in recipe, otherwise by path of a file. Errors (usage): neither, with what
+/// there is.
+Recipe load_recipe(const std::string& name_or_path);
+
+/// Name and YAML text of those compiled in, by name.
+const std::map<std::string, std::string_view>& builtin_recipes();
+
+/// By node id. Errors (usage): a pattern of the rule matches no node, with the nearest names.
+std::vector<bool> matched_nodes(const Graph& graph, const RecipeRule& rule);
 
 /// "minmax", "mse". Errors (usage): another word.
 std::string to_string(WeightMethod method);

@@ -18,10 +18,10 @@ bool is_layer(const PlanContext& context, const Selection& selection, NodeId id)
 }  // namespace
 
 Widths::Widths(const PlanContext& context, const Selection& selection)
-    : weights_(context.target.weight_type), activations_(context.target.activation_type),
-      weight_bits_(context.recipe.weight_bits), activation_bits_(context.recipe.activation_bits),
-      edge_(context.graph.node_id_bound()), read_by_edge_(context.graph.value_id_bound()),
-      read_(context.graph.value_id_bound()) {
+    : rules_(context), weights_(context.target.weight_type),
+      activations_(context.target.activation_type), weight_bits_(context.recipe.weight_bits),
+      activation_bits_(context.recipe.activation_bits), edge_(context.graph.node_id_bound()),
+      read_by_edge_(context.graph.value_id_bound()), read_(context.graph.value_id_bound()) {
   if (!weight_bits_ && !activation_bits_) return;
   if (!context.recipe.edges_too) find_edges(context, selection);
   for (const NodeId id : context.graph.nodes()) {
@@ -64,6 +64,7 @@ void Widths::find_edges(const PlanContext& context, const Selection& selection) 
 QuantType Widths::weight_type(NodeId layer) const {
   QuantType type = weights_;
   if (weight_bits_ && !edge_[at(layer)]) type.bits = *weight_bits_;
+  if (const auto bits = rules_.of(layer).weight_bits) type.bits = *bits;
   return type;
 }
 
@@ -73,6 +74,7 @@ QuantType Widths::activation_type(std::span<const ValueId> values) const {
     return std::ranges::any_of(values, [&](ValueId value) { return marks[at(value)]; });
   };
   if (activation_bits_ && any(read_) && !any(read_by_edge_)) type.bits = *activation_bits_;
+  if (const auto bits = rules_.reading(values).activation_bits) type.bits = *bits;
   return type;
 }
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "quant/selection.h"
+#include "quant/rules.h"
 
 namespace qtool {
 
@@ -16,6 +16,8 @@ class Widths {
  public:
   Widths(const PlanContext& context, const Selection& selection);
 
+  const Rules& rules() const { return rules_; }
+
   /// Of a layer's weights.
   QuantType weight_type(NodeId layer) const;
 
@@ -26,6 +28,7 @@ class Widths {
  private:
   void find_edges(const PlanContext& context, const Selection& selection);
 
+  Rules rules_;
   QuantType weights_;
   QuantType activations_;
   std::optional<int> weight_bits_;

@@ -18,7 +18,7 @@ constexpr size_t kBars = 25;
 constexpr size_t kHistograms = 9;
 
 constexpr const char* kStyle = R"(
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1000px; padding: 0 1em; color: #1c2128; background: #fff; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1320px; padding: 0 1em; color: #1c2128; background: #fff; }
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
 table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }
 th, td { padding: 3px 12px 3px 0; text-align: left; border-bottom: 1px solid #d8dee4; white-space: nowrap; }

@@ -117,7 +117,8 @@ std::string scatter_chart(const Scatter& chart) {
         point.reference ? "reference" : "candidate", px, py, html_text(point.label), point.x,
         point.y);
     const bool left = px > kWidth / 2;
-    svg += text_at(left ? px - 8 : px + 8, py - 7, left ? "end" : "start",
+    const double label = py < kTop + 14 ? py + 17 : py - 7;  // below, not over the title
+    svg += text_at(left ? px - 8 : px + 8, label, left ? "end" : "start",
                    elided(point.label, kLabelWidth));
   }
   return svg + "</svg>\n";

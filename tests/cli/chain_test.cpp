@@ -92,6 +92,40 @@ TEST_CASE("carrying out the written plan gives the same model") {
   CHECK(read_file(folder / "again.onnx") == read_file(made.model));
 }
 
+TEST_CASE("recipes that come along: each gives a model for its target; flags win") {
+  const TemporaryFolder folder;
+  const std::string model = shipped("glyphs_cnn.onnx");
+  const std::vector<std::string> data =
+      words(train_data(), std::vector<std::string>{"--samples", "40"});
+  for (const std::string recipe : {"int8-fast", "int8-accurate", "tensorrt", "tidl-po2"}) {
+    INFO(recipe);
+    const std::string table = folder / "table.json";
+    const std::string output = folder / "q.onnx";
+    REQUIRE(run(words({"calibrate", model, "--recipe", recipe, "-o", table}, data)).code == 0);
+    const Json made =
+        run_json({"ptq", model, "--calibration", table, "--recipe", recipe, "-o", output});
+    const std::string target = recipe == "tidl-po2"   ? "tidl"
+                               : recipe == "tensorrt" ? "tensorrt"
+                                                      : "ort-cpu";
+    CHECK(made.at("target") == target);
+    CHECK(top1(output) > 0.9);
+  }
+  const Json other = run_json({"ptq", model, "--calibration", folder / "table.json", "--recipe",
+                               "tidl-po2", "--target", "generic", "-o", folder / "q.onnx"});
+  CHECK(other.at("target") == "generic");
+}
+
+TEST_CASE("--format qoperator: the accuracy of Q/DQ, and what stays Q/DQ is said") {
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      run({"ptq", shipped("glyphs_cnn.onnx"), "--calibration", quantized().table, "--format",
+           "qoperator", "-o", folder / "form.onnx"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(has(outcome.out, "QOperator form: 17 nodes compute on codes, 3 move them, 0 stay Q/DQ"));
+  CHECK(top1(folder / "form.onnx") == Approx(top1(quantized().model)).margin(0.002));
+}
+
 TEST_CASE("--exclude leaves a node in float, and --dry-run writes nothing") {
   const TemporaryFolder folder;
   const Outcome outcome =

@@ -16,6 +16,7 @@
 #include "passes/pipelines.h"
 #include "quant/insert_qdq.h"
 #include "quant/planner.h"
+#include "quant/qoperator_form.h"
 #include "report/fidelity.h"
 #include "report/metrics.h"
 
@@ -278,4 +279,53 @@ TEST_CASE(
   }
   INFO(untouched << " of " << before.size());
   CHECK(agreement(reduced, kGlyphs).accuracy > 92);
+}
+
+TEST_CASE("QOperator form says what Q/DQ says: the same answers in both runtimes") {
+  for (const Shipped& model : {kGlyphs, kTunes}) {
+    INFO(model.name);
+    const Graph qdq = quantized(model, load_target("ort-cpu"));
+    Graph form = quantized(model, load_target("ort-cpu"));
+    const QOperatorForm done = to_qoperator_form(form);
+    REQUIRE(verify(form).empty());
+    std::map<std::string, int> ops;
+    for (const NodeId id : form.nodes()) ++ops[to_string(form.node(id).op)];
+    if (model.images) {
+      // The form that ONNX Runtime's own quantizer gives such a network: one Q, one DQ at most.
+      CHECK(ops["QLinearConv"] == 12);
+      CHECK(ops["com.microsoft.QLinearAdd"] == 3);
+      CHECK(ops["com.microsoft.QLinearGlobalAveragePool"] == 1);
+      CHECK(ops["com.microsoft.QGemm"] == 1);
+      CHECK(ops["Conv"] + ops["Add"] + ops["Gemm"] == 0);
+      CHECK(ops["QuantizeLinear"] == 1);
+      CHECK(ops["DequantizeLinear"] == 0);
+      CHECK(done.computing == 17);
+      CHECK(done.moving == 3);  // MaxPool, Concat, Flatten
+      CHECK(done.kept.empty());
+    } else {
+      CHECK(done.computing > 0);
+    }
+    for (const auto& [node, reason] : done.kept)
+      std::printf("  %s: %s\n", node.c_str(), reason.c_str());
+    const test::TemporaryFolder folder;
+    save_model(qdq, folder / "qdq.onnx");
+    save_model(form, folder / "form.onnx");
+    const auto plain =
+        open_session(std::make_shared<Graph>(load_model(folder / "qdq.onnx")), builtin_ops());
+    const auto ours =
+        open_session(std::make_shared<Graph>(load_model(folder / "form.onnx")), builtin_ops());
+    FidelityMetrics same;
+    const auto data = open_dataset(data_of(model, model.test));
+    Loader loader(*data, in_order(data->size(), 400), {.batch_size = 50});
+    while (auto batch = loader.next()) {
+      const TensorMap feeds = feed(*batch, ours->inputs()[0]);
+      same.add(std::move(plain->run(feeds).begin()->second),
+               std::move(ours->run(feeds).begin()->second));
+    }
+    CHECK(100 * same.result().agreement.value() >= 99.5);
+    const Agreement result = agreement(form, model);
+    std::printf("QOperator, %s: top-1 %.2f %%, the same in ONNX Runtime %.2f %%\n", model.name,
+                result.accuracy, result.same);
+    if (result.same >= 0) CHECK(result.same >= 99.5);
+  }
 }

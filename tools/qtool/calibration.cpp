@@ -17,15 +17,19 @@ void PlanOptions::declare_target(CLI::App& app) {
   std::vector<std::string> names;
   for (const auto& [name, text] : builtin_targets()) names.push_back(name);
   app.add_option("--target", target,
-                 "the runtime to quantize for: " + join(names, ", ") + ", or a target file")
-      ->type_name("NAME")
-      ->capture_default_str();
+                 "the runtime to quantize for: " + join(names, ", ") +
+                     ", or a target file; default: the recipe's, else ort-cpu")
+      ->type_name("NAME");
+  names.clear();
+  for (const auto& [name, text] : builtin_recipes()) names.push_back(name);
+  app.add_option("--recipe", recipe_file,
+                 "wishes in one place: " + join(names, ", ") +
+                     ", or a YAML file, also with rules for some nodes; flags win")
+      ->type_name("NAME");
 }
 
 void PlanOptions::declare(CLI::App& app) {
   declare_target(app);
-  app.add_option("--recipe", recipe_file, "a YAML file with what the flags below say; flags win")
-      ->type_name("FILE");
   app.add_option("--activations", activations,
                  "how activation ranges follow from the statistics: " + range_method_names() +
                      "; default: percentile:99.999 from 8 bits on, mse below")
@@ -70,6 +74,12 @@ Recipe PlanOptions::recipe() const {
   return result;
 }
 
+Target PlanOptions::load() const {
+  if (!target.empty()) return load_target(target);
+  const std::string of_recipe = recipe_file.empty() ? "" : load_recipe(recipe_file).target;
+  return load_target(of_recipe.empty() ? "ort-cpu" : of_recipe);
+}
+
 Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log) {
   Graph graph = model.graph;
   within_frame([&] { return model.path.string(); },
@@ -82,7 +92,7 @@ Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log
 CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data_options,
                                  const PlanOptions& plan, const CalibrationOptions& how,
                                  const Globals& globals, Log& log) {
-  const Target target = load_target(plan.target);
+  const Target target = plan.load();
   const Recipe recipe = plan.recipe();
   const Graph graph = quantizable_graph(model, target, log);
   const std::vector<ValueId> tensors =

@@ -9,7 +9,7 @@ namespace qtool {
 
 /// What is wished of a quantization: flags, over a recipe file, over the target's defaults.
 struct PlanOptions {
-  std::string target = "ort-cpu";
+  std::string target;  ///< empty: the recipe's, else ort-cpu
   std::string recipe_file;
   std::string activations;
   std::string weights;
@@ -25,6 +25,7 @@ struct PlanOptions {
   void declare_target(CLI::App& app);
   void declare(CLI::App& app);
   Recipe recipe() const;
+  Target load() const;  ///< the target
 };
 
 /// The model ready to be calibrated and quantized: prepared, at an opset the target can use.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
+#include <map>
 
 #include "calibration.h"
 #include "onnx_io/onnx_io.h"
 #include "quant/insert_qdq.h"
+#include "quant/qoperator_form.h"
 #include "quant/summary.h"
 #include "support/text.h"
 
@@ -19,6 +21,7 @@ struct PtqFlags {
   std::string from_plan;
   DataOptions data;
   PlanOptions plan;
+  std::string format = "qdq";
   bool dry_run = false;
 };
 
@@ -41,11 +44,26 @@ void check(const PtqFlags& flags) {
   }
 }
 
+std::string form_text(const QOperatorForm& form) {
+  std::string text =
+      fmt::format("QOperator form: {} nodes compute on codes, {} move them, {} stay Q/DQ\n",
+                  form.computing, form.moving, form.kept.size());
+  std::map<std::string, std::vector<std::string>> by_reason;
+  for (const auto& [node, reason] : form.kept) by_reason[reason].push_back(node);
+  for (auto& [reason, nodes] : by_reason) {
+    const size_t more = nodes.size() > 3 ? nodes.size() - 3 : 0;
+    nodes.resize(nodes.size() - more);
+    text += "  " + join(nodes, ", ") + (more > 0 ? fmt::format(" and {} more", more) : "") + ": " +
+            reason + '\n';
+  }
+  return text;
+}
+
 int ptq(const PtqFlags& flags, const Globals& globals) {
   check(flags);
   Log log(globals.log_level());
   const LoadedModel model = open_model(flags.model);
-  const Target target = load_target(flags.plan.target);
+  const Target target = flags.plan.load();
   Graph graph = quantizable_graph(model, target, log);
   QuantPlan plan;
   bool random = false;
@@ -67,9 +85,10 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +
                             summary(plan, graph));
   }
-  const std::string text = summary(plan, graph);
+  std::string text = summary(plan, graph);
   if (!flags.plan_file.empty()) write_plan(flags.plan_file, plan, graph);
   insert_qdq(graph, plan);
+  if (flags.format == "qoperator") text += form_text(to_qoperator_form(graph));
   stamp(graph, model, plan);
   const std::string bytes = serialize_model(graph);
   for (const std::string& note : plan.notes) log.warn(note);
@@ -78,6 +97,7 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
     std::fputs(to_text(Json{{"schema", "qtool.ptq/1"},
                             {"random_data", random},
                             {"target", plan.target},
+                            {"format", flags.format},
                             {"output", flags.output},
                             {"bytes", bytes.size()},
                             {"float_bytes", model.file.bytes},
@@ -111,6 +131,11 @@ std::function<int()> declare_ptq(CLI::App& app, const Globals& globals) {
       ->type_name("FILE");
   app.add_option("--from-plan", flags->from_plan, "carry out such a file, edited or not")
       ->type_name("FILE");
+  app.add_option("--format", flags->format,
+                 "qdq: QuantizeLinear and DequantizeLinear around float ops; qoperator: "
+                 "QLinearConv, QLinearMatMul and com.microsoft's QLinear... where there is one")
+      ->check(CLI::IsMember({"qdq", "qoperator"}))
+      ->capture_default_str();
   app.add_flag("--dry-run", flags->dry_run, "say what would be done, write no model");
   app.footer(
       "Example: qtool ptq model.onnx --calibration table.json -o model.int8.onnx --plan plan.json");

@@ -14,9 +14,8 @@ constexpr size_t kCalibrationSamples = 500;
 }
 
 QatModel::QatModel(const QatFlags& flags, size_t samples, const Globals& globals, Log& log)
-    : flags_(flags), log_(log), model_(open_model(flags.model)),
-      target_(load_target(flags.plan.target)), graph_(quantizable_graph(model_, target_, log)),
-      inputs_(declared_inputs(graph_)) {
+    : flags_(flags), log_(log), model_(open_model(flags.model)), target_(flags.plan.load()),
+      graph_(quantizable_graph(model_, target_, log)), inputs_(declared_inputs(graph_)) {
   within_frame([&] { return flags_.model; },
                [&] {
                  make_plans(globals, samples);

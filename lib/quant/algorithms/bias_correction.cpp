@@ -2,6 +2,7 @@
 #include "quant/algorithms/bias_correction.h"
 
 #include <algorithm>
+#include <map>
 
 #include "exec/session.h"
 
@@ -93,31 +94,34 @@ std::optional<LinearNode> linear_node(const PlanContext& context, NodeId id) {
                                                                  : std::nullopt;
 }
 
-const QuantParams* weight_params(const QuantPlan& plan, const Use& use) {
+/// By node and slot: the parameters of constants.
+using ConstantParams = std::map<std::pair<NodeId, int>, const QuantParams*>;
+
+ConstantParams constant_params(const QuantPlan& plan) {
+  ConstantParams params;
   for (const Placement& placement : plan.placements) {
-    if (placement.kind == Placement::Kind::constant &&
-        std::ranges::find(placement.uses, use) != placement.uses.end()) {
-      return &placement.params;
-    }
+    if (placement.kind != Placement::Kind::constant) continue;
+    for (const Use& use : placement.uses) params[{use.node, use.slot}] = &placement.params;
   }
-  return nullptr;
+  return params;
 }
 
 }  // namespace
 
 void correct_biases(const PlanContext& context, const CalibrationTable& table, QuantPlan& plan) {
+  const ConstantParams constants = constant_params(plan);
   for (BiasPlacement& bias : plan.biases) {
     const NodeId id = bias.use.node;
     const auto node = linear_node(context, id);
     if (!node) continue;
     const auto entry = table.tensors.find(context.graph.value(node->data.value).name);
     const auto shape = one_sample(context.facts[node->data.value].type);
-    const QuantParams* params = weight_params(plan, {id, node->weights.slot});
-    if (entry == table.tensors.end() || !shape || params == nullptr) continue;
+    const auto params = constants.find({id, node->weights.slot});
+    if (entry == table.tensors.end() || !shape || params == constants.end()) continue;
     const std::vector<double> means = entry->second.stats.channel_means();
     if (static_cast<int64_t>(means.size()) != (*shape)[1]) continue;
     const Graph alone = lone_node(context, id, node->data.slot, *shape, node->weights.slot,
-                                  weight_error(*node->weights.constant, *params));
+                                  weight_error(*node->weights.constant, *params->second));
     TensorMap feeds;
     feeds.emplace("x", constant_channels(*shape, means));
     Session session(alone, context.ops, {});
