@@ -14,9 +14,9 @@
 #include "exec/session_runner.h"
 #include "onnx_io/onnx_io.h"
 #include "passes/pipelines.h"
+#include "passes/qoperator_form.h"
 #include "quant/insert_qdq.h"
 #include "quant/planner.h"
-#include "quant/qoperator_form.h"
 #include "report/fidelity.h"
 #include "report/metrics.h"
 

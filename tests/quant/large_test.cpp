@@ -6,7 +6,7 @@
 
 #include "onnx_io/onnx_io.h"
 #include "passes/pipelines.h"
-#include "quant/qoperator_form.h"
+#include "passes/qoperator_form.h"
 #include "quant/quantized.h"
 
 namespace qtool {

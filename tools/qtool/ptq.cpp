@@ -4,8 +4,8 @@
 
 #include "calibration.h"
 #include "onnx_io/onnx_io.h"
+#include "passes/qoperator_form.h"
 #include "quant/insert_qdq.h"
-#include "quant/qoperator_form.h"
 #include "quant/summary.h"
 #include "support/text.h"
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "quant/qoperator_form.h"
+#include "passes/qoperator_form.h"
 
 #include <algorithm>
 #include <array>
 #include <set>
 
 #include "ops/qoperator.h"
-#include "quant/names.h"
 
 namespace qtool {
 
@@ -35,7 +34,7 @@ class Rewriter {
   QOperatorForm run() {
     for (const NodeId id : graph_.topological_order()) {
       if (!graph_.has(id) || !reads_codes(id)) continue;
-      const std::string name = graph_.node(id).op.type + " \"" + own_name(graph_, id) + '"';
+      const std::string name = graph_.describe(id);
       if (std::string reason = rewrite(id); !reason.empty())
         result_.kept.emplace_back(name, std::move(reason));
     }
