@@ -79,6 +79,12 @@ const MappedFile& ExternalReader::open(const std::string& location) {
   return files_.emplace(location, MappedFile(file)).first->second;
 }
 
+std::vector<fs::path> ExternalReader::paths() const {
+  std::vector<fs::path> result;
+  for (const auto& [location, file] : files_) result.push_back(folder_ / location);
+  return result;
+}
+
 Tensor ExternalReader::read(const onnx::TensorProto& proto, DType dtype, const Shape& shape) {
   if (dtype == DType::string) throw input_error("strings cannot be external data");
   const std::string location = entry_of(proto, "location");
@@ -126,6 +132,10 @@ void ExternalWriter::add(const Tensor& tensor, onnx::TensorProto& proto) {
   put("offset", std::to_string(place->second));
   put("length", std::to_string(tensor.bytes()));
   proto.set_data_location(onnx::TensorProto::EXTERNAL);
+}
+
+uint64_t ExternalWriter::bytes() const {
+  return placed_.empty() ? 0 : placed_.back().offset + placed_.back().tensor->bytes();
 }
 
 void ExternalWriter::write(const fs::path& path) const {

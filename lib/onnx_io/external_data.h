@@ -27,6 +27,9 @@ class ExternalReader {
   /// Errors (input): no relative path inside the folder, no regular file, too short.
   Tensor read(const onnx::TensorProto& proto, DType dtype, const Shape& shape);
 
+  /// The files read so far, in the order of their names.
+  std::vector<std::filesystem::path> paths() const;
+
  private:
   const MappedFile& open(const std::string& location);
 
@@ -47,6 +50,7 @@ class ExternalWriter {
   void add(const Tensor& tensor, onnx::TensorProto& proto);
 
   bool empty() const { return placed_.empty(); }
+  uint64_t bytes() const;  ///< of the data file
   void write(const std::filesystem::path& path) const;
 
  private:

@@ -13,6 +13,7 @@
 #include "onnx_io/read_graph.h"
 #include "onnx_io/tensor_proto.h"
 #include "onnx_io/wire.h"
+#include "support/file_reader.h"
 
 namespace qtool {
 
@@ -59,7 +60,8 @@ ModelInfo read_info(onnx::ModelProto& proto) {
   return info;
 }
 
-Graph take_model(onnx::ModelProto& proto, const fs::path& data_folder) {
+Graph take_model(onnx::ModelProto& proto, const fs::path& data_folder,
+                 std::vector<fs::path>* data_files = nullptr) {
   if (!proto.has_graph()) throw not_onnx("it has no graph");
   ExternalReader files(data_folder);
   onnx::GraphProto main;
@@ -68,6 +70,7 @@ Graph take_model(onnx::ModelProto& proto, const fs::path& data_folder) {
   ModelInfo info = read_info(proto);
   Graph graph = read_graph(main, files);
   graph.model = std::move(info);
+  if (data_files != nullptr) *data_files = files.paths();
   return graph;
 }
 
@@ -115,7 +118,8 @@ Graph load_model(const fs::path& path, const LoadOptions& options) {
         if (file.bad()) throw input_error("cannot read it to its end");
         if (!parsed) throw not_onnx("its bytes are no well-formed protobuf message");
         const fs::path beside = path.has_parent_path() ? path.parent_path() : fs::path(".");
-        return take_model(proto, options.data_folder.empty() ? beside : options.data_folder);
+        return take_model(proto, options.data_folder.empty() ? beside : options.data_folder,
+                          options.data_files);
       });
 }
 
@@ -133,6 +137,16 @@ NamedTensor parse_named_tensor(std::span<const std::byte> bytes) {
 
 Tensor parse_tensor(std::span<const std::byte> bytes) { return parse_named_tensor(bytes).tensor; }
 
-std::string file_sha256(const fs::path& path) { return sha256(MappedFile(path).bytes()); }
+FileIdentity identify(const fs::path& path, const std::vector<fs::path>& data_files) {
+  FileIdentity result{sha256_of_file(path), fs::file_size(path)};
+  if (data_files.empty()) return result;
+  std::string lines = result.sha256 + '\n';
+  for (const fs::path& file : data_files) {
+    lines += sha256_of_file(file) + '\n';
+    result.bytes += fs::file_size(file);
+  }
+  result.sha256 = sha256(std::as_bytes(std::span(lines)));
+  return result;
+}
 
 }  // namespace qtool

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ir/graph.h"
 
@@ -19,6 +20,8 @@ inline constexpr int kMaxSubgraphDepth = 32;
 struct LoadOptions {
   /// Where the tensors that lie outside the model file are; empty: the model's own folder.
   std::filesystem::path data_folder;
+  /// Where given: gets the data files that were read, in the order of their names.
+  std::vector<std::filesystem::path>* data_files = nullptr;
 };
 
 /// Reads a model. verify() of the result is empty. Errors (input), each with the file and the node
@@ -42,9 +45,14 @@ struct SaveOptions {
 
 /// Writes the model atomically. External data goes to "<file name>.data" beside it, each tensor at
 /// a multiple of 4096 bytes. An unedited graph gives the file that it was read from, but for order
-/// where ONNX gives it no meaning. Errors (input): not writable; (unsupported): over 2 GB inline.
-void save_model(const Graph& graph, const std::filesystem::path& path,
-                const SaveOptions& options = {});
+/// where ONNX gives it no meaning. Returns how many bytes both files have. Errors (input): not
+/// writable; (unsupported): over 2 GB inline.
+uint64_t save_model(const Graph& graph, const std::filesystem::path& path,
+                    const SaveOptions& options = {});
+
+/// How many bytes save_model() would write, data file included. Errors: as there, but for the disk.
+uint64_t saved_bytes(const Graph& graph, const std::filesystem::path& path,
+                     const SaveOptions& options = {});
 
 /// The model file's bytes, all tensors inline. Errors (unsupported): over 2 GB.
 std::string serialize_model(const Graph& graph);
@@ -61,7 +69,15 @@ struct NamedTensor {
 NamedTensor parse_named_tensor(std::span<const std::byte> bytes);
 std::string serialize_tensor(const Tensor& tensor, const std::string& name = {});
 
-/// SHA-256 of the file's bytes in hexadecimal, for provenance; external data is not part of it.
-std::string file_sha256(const std::filesystem::path& path);
+/// A model as it lies on disk.
+struct FileIdentity {
+  std::string sha256;  ///< in hexadecimal, see identify()
+  uint64_t bytes = 0;  ///< of the model file and its data files
+};
+
+/// SHA-256 of the file; of a model with data files SHA-256 of the lines that `sha256sum` prints
+/// without names, for the model file and then each data file.
+FileIdentity identify(const std::filesystem::path& path,
+                      const std::vector<std::filesystem::path>& data_files);
 
 }  // namespace qtool

@@ -151,27 +151,49 @@ uint64_t tensor_bytes(const Graph& graph) {
   return total;
 }
 
+fs::path data_path_of(fs::path path) {
+  path += ".data";
+  return path;
+}
+
+/// Where large tensors go that shall not or cannot be inline.
+std::optional<ExternalWriter> data_file(const Graph& graph, std::string name,
+                                        const SaveOptions& options) {
+  if (options.external_data == SaveOptions::ExternalData::automatic &&
+      tensor_bytes(graph) <= options.inline_limit) {
+    return std::nullopt;
+  }
+  return ExternalWriter(std::move(name), options.external_threshold);
+}
+
 }  // namespace
 
-void save_model(const Graph& graph, const fs::path& path, const SaveOptions& options) {
-  within_frame([&] { return path.string(); },
-               [&] {
-                 fs::path data_path = path;
-                 data_path += ".data";
-                 std::optional<ExternalWriter> external;
-                 if (options.external_data == SaveOptions::ExternalData::always ||
-                     tensor_bytes(graph) > options.inline_limit) {
-                   external.emplace(data_path.filename().string(), options.external_threshold);
-                 }
-                 const ModelParts parts = compose(graph, external ? &*external : nullptr);
-                 // The data first: a model that is there has its data.
-                 if (external && !external->empty()) external->write(data_path);
-                 write_file(path, [&](std::ostream& out) {
-                   emit(parts, [&](std::string_view bytes) {
-                     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-                   });
-                 });
-               });
+uint64_t save_model(const Graph& graph, const fs::path& path, const SaveOptions& options) {
+  return within_frame([&] { return path.string(); },
+                      [&] {
+                        fs::path data_path = path;
+                        data_path += ".data";
+                        auto external = data_file(graph, data_path.filename().string(), options);
+                        const ModelParts parts = compose(graph, external ? &*external : nullptr);
+                        // The data first: a model that is there has its data.
+                        if (external && !external->empty()) external->write(data_path);
+                        uint64_t bytes = external ? external->bytes() : 0;
+                        write_file(path, [&](std::ostream& out) {
+                          emit(parts, [&](std::string_view part) {
+                            out.write(part.data(), static_cast<std::streamsize>(part.size()));
+                            bytes += part.size();
+                          });
+                        });
+                        return bytes;
+                      });
+}
+
+uint64_t saved_bytes(const Graph& graph, const fs::path& path, const SaveOptions& options) {
+  auto external = data_file(graph, data_path_of(path).filename().string(), options);
+  const ModelParts parts = compose(graph, external ? &*external : nullptr);
+  uint64_t bytes = external ? external->bytes() : 0;
+  emit(parts, [&](std::string_view part) { bytes += part.size(); });
+  return bytes;
 }
 
 std::string serialize_model(const Graph& graph) {

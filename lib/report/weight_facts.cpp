@@ -6,6 +6,7 @@
 #include <set>
 
 #include "report/escape.h"
+#include "support/file.h"
 
 namespace qtool {
 
@@ -134,6 +135,7 @@ std::vector<WeightFacts> weight_facts(const Graph& graph, const OpRegistry& ops)
                                 channel_axis(def, view, slot, tensor->rank())));
       result.back().node = node.name.empty() ? graph.describe(id) : node.name;
       result.back().op = to_string(node.op);
+      release_pages({tensor->raw(), tensor->bytes()});
     }
   }
   return result;

@@ -69,6 +69,18 @@ class TemporaryFile {
 
 }  // namespace
 
+void release_pages(std::span<const std::byte> bytes) {
+#ifdef MADV_PAGEOUT
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) / page * page;
+  // A hint: where the kernel does not know it, the pages stay.
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
+#else
+  static_cast<void>(bytes);
+#endif
+}
+
 std::string read_file(const fs::path& path, uint64_t max_bytes) {
   refuse_what_is_no_file(path);
   std::ifstream stream(path, std::ios::binary | std::ios::ate);

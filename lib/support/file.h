@@ -32,6 +32,10 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+/// Says that these bytes are not looked at again soon. Pages of a mapped file that lie wholly
+/// among them leave memory, to be read again when needed; of other memory nothing changes.
+void release_pages(std::span<const std::byte> bytes);
+
 /// Writes through a temporary file in the same folder, flushed to disk and renamed: whoever
 /// looks sees the old file or the whole new one. Errors (input): the folder is missing or not
 /// writable, the disk is full; then nothing is left behind.

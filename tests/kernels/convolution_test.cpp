@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random convolutions against exact accumulation (products of codes are exact in double).
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <iostream>
 
 #include "catch.h"
@@ -192,4 +195,32 @@ TEST_CASE("Convolutions equal exact accumulation: floats to a few ulps, codes to
   std::cout << summary("convolution", tally);
   CHECK_THAT(join(tally.wrong, "\n"), Catch::Equals(""));
   CHECK(tally.off_by_one * 50 < tally.results);
+}
+
+TEST_CASE("a convolution over a long row takes little memory") {
+  constexpr int64_t kLength = 20'000;
+  const Tensor weights = Tensor::of<float>({1, 1, 3}, std::vector<float>{1, 10, 100});
+  const auto resident_pages = [] {
+    int64_t all = 0;
+    int64_t resident = 0;
+    std::ifstream("/proc/self/statm") >> all >> resident;
+    return resident;
+  };
+  onednn::ConvolutionSpec spec;
+  spec.source = {DType::float32, {1, 1, kLength + 2}, Layout::channels_last, nullptr};
+  spec.destination = {DType::float32, {1, 1, kLength}, Layout::channels_last, nullptr};
+  spec.weights = &weights;
+  spec.strides = {1};
+  spec.pads = {0, 0};
+  spec.dilations = {1};
+  const int64_t before = resident_pages();
+  const MadeKernel made = onednn::make_convolution(spec);
+  REQUIRE(made.kernel != nullptr);
+  CHECK((resident_pages() - before) * sysconf(_SC_PAGESIZE) < 8 << 20);
+
+  std::vector<float> x(kLength + 2);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 7);
+  std::vector<float> y(kLength);
+  run(*made.kernel, {x.data(), nullptr}, {y.data()});
+  for (size_t i = 0; i < y.size(); ++i) REQUIRE(y[i] == x[i] + 10 * x[i + 1] + 100 * x[i + 2]);
 }

@@ -209,6 +209,41 @@ TEST_CASE("external data is written", "[onnx_io]") {
   CHECK(files <= 2);  // nothing temporary stays behind
 }
 
+TEST_CASE("what a model's files are known by", "[onnx_io]") {
+  const TemporaryFolder folder;
+  write_file(folder / "abc", "abc");
+  // FIPS 180-4's own example.
+  const std::string abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  CHECK(identify(folder / "abc", {}).sha256 == abc);
+  CHECK(identify(folder / "abc", {}).bytes == 3);
+  // (sha256sum abc; sha256sum abc) | cut -c-64 | sha256sum
+  const FileIdentity twice = identify(folder / "abc", {folder / "abc"});
+  CHECK(twice.sha256 == "ed9453257140de25bccb9b1fe8413c845d0ce1c7a25fcdfe1c874ac5f12c8564");
+  CHECK(twice.bytes == 6);
+
+  put(folder / "m.onnx", model_with(entry("location", "w.bin")));
+  write_file(folder / "w.bin", element_bytes());
+  std::vector<fs::path> files;
+  load_model(folder / "m.onnx", {.data_folder = {}, .data_files = &files});
+  CHECK(files == std::vector<fs::path>{folder / "w.bin"});
+}
+
+TEST_CASE("the size on disk is known before", "[onnx_io]") {
+  const TemporaryFolder folder;
+  put(folder / "m.onnx", model_with(entry("location", "w.bin")));
+  write_file(folder / "w.bin", element_bytes());
+  const Graph graph = load_model(folder / "m.onnx");
+  const SaveOptions outside{.external_data = SaveOptions::ExternalData::always,
+                            .external_threshold = 16};
+  for (const SaveOptions& options : {SaveOptions{}, outside}) {
+    save_model(graph, folder / "q.onnx", options);
+    uint64_t bytes = fs::file_size(folder / "q.onnx");
+    if (fs::exists(folder / "q.onnx.data")) bytes += fs::file_size(folder / "q.onnx.data");
+    CHECK(saved_bytes(graph, folder / "q.onnx", options) == bytes);
+  }
+  CHECK(fs::exists(folder / "q.onnx.data"));
+}
+
 TEST_CASE("beyond 2 and 4 GB", "[onnx_io]") {
   // Files with holes: they take no room on disk.
   const TemporaryFolder folder;

@@ -138,11 +138,3 @@ TEST_CASE("tensors that do not add up are refused", "[onnx_io]") {
   CHECK_THROWS_AS(parse_tensor({}), Error);
   CHECK_THROWS_AS(parse_tensor(bytes_of("\x0a\xff garbage")), Error);
 }
-
-TEST_CASE("the hash of a file", "[onnx_io]") {
-  const test::TemporaryFolder folder;
-  write_file(folder / "abc", "abc");
-  // FIPS 180-4's own example.
-  CHECK(file_sha256(folder / "abc") ==
-        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-}

@@ -75,6 +75,26 @@ struct OpCase {
   bool open_shape = false;  ///< the result's extents are known only when it is computed
 };
 
+/// A case whose first input is fed and whose others are, in models, initializers.
+inline OpCase make(std::string op, int64_t opset, std::string name, CaseAttributes attributes,
+                   std::vector<Constant> inputs, std::vector<Constant> expected = {},
+                   std::string error = {}) {
+  return {.name = std::move(name),
+          .op = std::move(op),
+          .opset = opset,
+          .attributes = std::move(attributes),
+          .inputs = std::move(inputs),
+          .constants = {1, 2, 3, 4},
+          .expected = std::move(expected),
+          .error = std::move(error)};
+}
+
+/// The same cases, with results near the expected ones within `relative`.
+inline std::vector<OpCase> within(double relative, std::vector<OpCase> cases) {
+  for (OpCase& item : cases) item.near = relative;
+  return cases;
+}
+
 OpKey op_key(const OpCase& item);
 
 /// How a case is asked: all inputs fed, those in `constants` as initializers, so and with each fed

@@ -10,19 +10,6 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-OpCase make(std::string op, int64_t opset, std::string name, CaseAttributes attributes,
-            std::vector<Constant> inputs, std::vector<Constant> expected = {},
-            std::string error = {}) {
-  return {.name = std::move(name),
-          .op = std::move(op),
-          .opset = opset,
-          .attributes = std::move(attributes),
-          .inputs = std::move(inputs),
-          .constants = {1, 2},
-          .expected = std::move(expected),
-          .error = std::move(error)};
-}
-
 Constant packed(DType type, Shape shape, std::vector<int8_t> values) {
   return make_constant(cast(*s8(std::move(shape), std::move(values)), type));
 }

@@ -10,20 +10,6 @@ namespace qtool::test {
 
 namespace {
 
-OpCase make(std::string op, int64_t opset, std::string name, CaseAttributes attributes,
-            std::vector<Constant> inputs, std::vector<Constant> expected = {},
-            std::string error = {}) {
-  return {.name = std::move(name),
-          .op = std::move(op),
-          .opset = opset,
-          .attributes = std::move(attributes),
-          .inputs = std::move(inputs),
-          .constants = {1, 2, 3, 4},
-          .expected = std::move(expected),
-          .near = 1e-6,
-          .error = std::move(error)};
-}
-
 const float kNan = std::nanf("");
 
 std::vector<OpCase> grid_cases() {
@@ -250,7 +236,7 @@ std::vector<OpCase> sampling_cases() {
   for (auto* const family : {grid_cases, roi_cases, suppression_cases, crop_cases, unpool_cases}) {
     for (OpCase& item : family()) all.push_back(std::move(item));
   }
-  return all;
+  return within(1e-6, std::move(all));
 }
 
 }  // namespace qtool::test

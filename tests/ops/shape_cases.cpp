@@ -5,19 +5,6 @@ namespace qtool::test {
 
 namespace {
 
-OpCase make(std::string op, int64_t opset, std::string name, CaseAttributes attributes,
-            std::vector<Constant> inputs, std::vector<Constant> expected = {},
-            std::string error = {}) {
-  return {.name = std::move(name),
-          .op = std::move(op),
-          .opset = opset,
-          .attributes = std::move(attributes),
-          .inputs = std::move(inputs),
-          .constants = {1, 2},
-          .expected = std::move(expected),
-          .error = std::move(error)};
-}
-
 std::vector<OpCase> reshape_cases() {
   const Constant x = ramp({2, 3});
   const std::vector<float> six{0, 1, 2, 3, 4, 5};

@@ -8,20 +8,6 @@ namespace qtool::test {
 
 namespace {
 
-OpCase make(std::string op, int64_t opset, std::string name, CaseAttributes attributes,
-            std::vector<Constant> inputs, std::vector<Constant> expected = {},
-            std::string error = {}) {
-  return {.name = std::move(name),
-          .op = std::move(op),
-          .opset = opset,
-          .attributes = std::move(attributes),
-          .inputs = std::move(inputs),
-          .constants = {1, 2, 3, 4},
-          .expected = std::move(expected),
-          .near = 1e-6,
-          .error = std::move(error)};
-}
-
 Constant number(int64_t value) { return s64({}, {value}); }
 
 std::vector<OpCase> fourier_cases() {
@@ -130,7 +116,7 @@ std::vector<OpCase> signal_cases() {
   for (auto* const family : {fourier_cases, mel_cases, det_cases, index_cases}) {
     for (OpCase& item : family()) all.push_back(std::move(item));
   }
-  return all;
+  return within(1e-6, std::move(all));
 }
 
 }  // namespace qtool::test

@@ -7,6 +7,7 @@
 #include "measure.h"
 #include "options.h"
 #include "report/latency.h"
+#include "report/number_text.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -22,12 +23,6 @@ struct BenchOptions {
   double seconds = 0.5;
   std::vector<std::string> shapes;
   bool profile = false;
-
-  std::map<std::string, Shape> asked_shapes() const {
-    std::map<std::string, Shape> asked;
-    for (const std::string& text : shapes) asked.insert(parse_input_shape(text));
-    return asked;
-  }
 };
 
 /// Slowest steps first.
@@ -43,9 +38,9 @@ std::string profile_table(std::span<const StepInfo> all, double runs) {
     const double speed = ms > 0 ? 2e-6 * static_cast<double>(step.macs) / ms : 0;
     rows.push_back({fmt::format("{:.4f}", ms),
                     fmt::format("{:.1f}", total > 0 ? 100 * step.total_ms / total : 0),
-                    step.macs > 0 ? fmt::format("{:.0f}", speed) : "-", step.op, step.name,
-                    step.kernel, step.types, step.shape, std::string(name(step.layout)),
-                    step.fallback});
+                    step.macs > 0 ? fmt::format("{:.0f}", speed) : "-", step.op,
+                    elided(step.name, 48), step.kernel, step.types, step.shape,
+                    std::string(name(step.layout)), step.fallback});
   }
   return text_table(rows);
 }
@@ -57,7 +52,7 @@ void print_profile(const LoadedModel& model, size_t batch, const BenchOptions& o
   session_options.profile = true;
   std::vector<RunnerValue> inputs;
   const auto runner = options.runner.open(model, {}, log, options.batch);
-  const TensorMap feeds = timing_feeds(runner->inputs(), batch, options.asked_shapes());
+  const TensorMap feeds = timing_feeds(runner->inputs(), batch, parse_input_shapes(options.shapes));
   for (const auto& [input, tensor] : feeds)
     session_options.input_shapes.emplace(input, tensor.shape());
   session_options.backend =
@@ -86,7 +81,8 @@ int bench(const BenchOptions& options, const Globals& globals) {
       [&] {
         const auto runner = options.runner.open(model, globals, log, options.batch);
         const size_t batch = batch_size(runner->inputs(), options.batch, 1);
-        const TensorMap feeds = timing_feeds(runner->inputs(), batch, options.asked_shapes());
+        const TensorMap feeds =
+            timing_feeds(runner->inputs(), batch, parse_input_shapes(options.shapes));
         const std::vector<std::function<void()>> jobs{[&] { runner->run(feeds); }};
         const auto times = time_interleaved(jobs, {options.warmup, options.runs, options.seconds});
         record.conditions = {threads_used(), static_cast<int64_t>(batch), options.runner.runner,
@@ -125,10 +121,7 @@ std::function<int()> declare_bench(CLI::App& app, const Globals& globals) {
   app.add_option("--seconds", options->seconds, "measure at least so long")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
-  app.add_option("--shape", options->shapes,
-                 "an input's shape where the model leaves it open: NAME=EXTENT,...; repeatable")
-      ->type_name("NAME=SHAPE")
-      ->allow_extra_args(false);
+  declare_input_shapes(app, options->shapes);
   app.add_flag("--profile", options->profile, "time per step: kernel, layout, why nothing faster");
   app.footer("Example: qtool bench model.onnx --threads 1 --profile");
   return [options, &globals] { return bench(*options, globals); };

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <cstdio>
-#include <map>
 
+#include "inspection.h"
 #include "ops/op_def.h"
-#include "ops/qoperator.h"
 #include "options.h"
 #include "report/escape.h"
 #include "report/model_facts.h"
@@ -21,99 +19,15 @@ struct InspectOptions {
   bool layers = false;
   bool weights = false;
   bool text = false;
-};
-
-/// How a node stands to quantization, by its op's record.
-struct Standing {
-  std::string verdict;  ///< "int8", "follows its input", "float"
-  std::string reason;
-};
-
-Standing standing(const Graph& graph, const Node& node) {
-  const OpDef* def = builtin_ops().find(node, graph.model);
-  if (def == nullptr) return {"float", "qtool does not know the op; it passes through unchanged"};
-  if (def->qdq != QdqRole::none) return {"-", "quantization itself"};
-  if (computes_codes(node.op)) return {"-", "quantized already"};
-  switch (def->quant.behaviour) {
-    case Behaviour::compute: return {"can be int8", "has integer kernels"};
-    case Behaviour::move_data: return {"follows its input", "moves elements unchanged"};
-    case Behaviour::keep_float: break;
-  }
-  if (def->quant.keeps != nullptr)
-    return {"joins its producer", "an activation behind a quantized op"};
-  return {"float", "no integer kernel for it"};
-}
-
-struct OpRow {
-  size_t count = 0;
-  uint64_t macs = 0;
-  Standing standing;
+  std::vector<std::string> shapes;
 };
 
 Json type_json(const Value& value) {
   return {{"name", value.name}, {"type", to_string(value.type)}};
 }
 
-struct LayerRow {
-  std::string node;
-  std::string op;
-  std::string result;  ///< its type
-  uint64_t macs = 0;
-  Standing standing;
-};
-
-struct Inspection {
-  std::map<std::string, OpRow> ops;
-  std::vector<LayerRow> layers;
-  std::vector<WeightFacts> weights;
-  uint64_t macs = 0;
-};
-
-/// One stands in for open extents, so that work can be counted; where the model does not run so
-/// (a window over the samples of a frame), they stay open.
-Facts facts_for_one(const Graph& graph) {
-  InferOptions options;
-  for (const ValueId id : graph.required_inputs()) {
-    const Value& input = graph.value(id);
-    if (!input.type.shape) continue;
-    Shape shape;
-    for (const Dim& dim : *input.type.shape) shape.push_back(dim.value.value_or(1));
-    options.input_shapes.emplace(input.name, shape);
-  }
-  try {
-    return infer_facts(graph, builtin_ops(), options);
-  } catch (const Error& error) {
-    if (error.kind() == Error::Kind::internal) throw;
-    return infer_facts(graph, builtin_ops());
-  }
-}
-
-Inspection inspect_graph(const Graph& graph) {
-  Inspection result;
-  const Facts facts = facts_for_one(graph);
-  for (const NodeId id : graph.topological_order()) {
-    const Node& node = graph.node(id);
-    const OpDef* def = builtin_ops().find(node, graph.model);
-    const NodeView view(graph, id, facts, graph.model.opset(node.op.domain));
-    const uint64_t macs = def != nullptr && def->macs != nullptr ? def->macs(view) : 0;
-    OpRow& row = result.ops[to_string(node.op)];
-    ++row.count;
-    row.macs += macs;
-    row.standing = standing(graph, node);
-    result.macs += macs;
-    std::string type = "-";
-    if (!node.outputs.empty() && node.outputs[0] != ValueId::none)
-      type = to_string(facts[node.outputs[0]].type);
-    Standing here = row.standing;
-    if (def != nullptr && def->quant.only_if != nullptr && !def->quant.only_if(view))
-      here = {"float", "not in this form of it"};
-    result.layers.push_back({node.name.empty() ? graph.describe(id) : node.name, to_string(node.op),
-                             type, macs, std::move(here)});
-  }
-  return result;
-}
-
-Json to_json(const LoadedModel& model, const Inspection& found, const ModelFacts& facts) {
+Json to_json(const LoadedModel& model, const Inspection& found, const ModelFacts& facts,
+             const std::vector<WeightFacts>& all_weights) {
   Json json{
       {"schema", "qtool.inspect/1"},
       {"model",
@@ -124,6 +38,8 @@ Json to_json(const LoadedModel& model, const Inspection& found, const ModelFacts
       {"parameters", facts.parameters},
       {"weight_bytes", facts.weight_bytes},
       {"macs", found.macs},
+      {"nodes_of_unknown_macs", found.open_nodes},
+      {"body_ops", found.body_ops},
       {"inputs", Json::array()},
       {"outputs", Json::array()},
       {"ops", Json::object()}};
@@ -146,7 +62,7 @@ Json to_json(const LoadedModel& model, const Inspection& found, const ModelFacts
                               {"quantization", layer.standing.verdict},
                               {"reason", layer.standing.reason}});
   }
-  for (const WeightFacts& weights : found.weights) json["weights"].push_back(to_json(weights));
+  for (const WeightFacts& weights : all_weights) json["weights"].push_back(to_json(weights));
   return json;
 }
 
@@ -155,8 +71,8 @@ std::string layer_table(const std::vector<LayerRow>& layers) {
       {"node", "op", "result", "MACs", "quantization", "why"}};
   for (const LayerRow& layer : layers) {
     rows.push_back({printable(layer.node), printable(layer.op), printable(layer.result),
-                    layer.macs > 0 ? human_count(layer.macs) : "-", layer.standing.verdict,
-                    layer.standing.reason});
+                    layer.macs > 0 ? human_count(layer.macs) : std::string(layer.open ? "?" : "-"),
+                    layer.standing.verdict, layer.standing.reason});
   }
   return text_table(rows);
 }
@@ -184,12 +100,21 @@ std::string weight_table(const std::vector<WeightFacts>& all) {
          "scale, with one a channel.\n";
 }
 
+std::string work(const Inspection& found) {
+  const std::string macs = human_count(found.macs) + " MACs at batch 1";
+  if (found.open_nodes == 0) return macs;
+  const std::string nodes = fmt::format("{} node{} of unknown extents", found.open_nodes,
+                                        found.open_nodes == 1 ? "" : "s");
+  return (found.macs > 0 ? macs + " and those of " : "MACs unknown: ") + nodes +
+         " (--shape NAME=EXTENT,... settles open inputs)";
+}
+
 void print(const LoadedModel& model, const Inspection& found, const ModelFacts& facts,
-           bool layers) {
+           const std::vector<WeightFacts>& weights, bool layers) {
   const Graph& graph = model.graph;
-  fmt::print("{}: {}, {} nodes, {} parameters, {} MACs at batch 1\n", model.file.file,
+  fmt::print("{}: {}, {} nodes, {} parameters, {}\n", model.file.file,
              human_bytes(model.file.bytes), graph.node_count(), human_count(facts.parameters),
-             human_count(found.macs));
+             work(found));
   std::vector<std::string> opsets;
   for (const auto& [domain, version] : graph.model.opsets) {
     opsets.push_back((domain.empty() ? "ai.onnx" : domain) + " " + std::to_string(version));
@@ -213,8 +138,15 @@ void print(const LoadedModel& model, const Inspection& found, const ModelFacts& 
                     row.standing.verdict, row.standing.reason});
   }
   fmt::print("\n{}", text_table(rows));
+  if (!found.body_ops.empty()) {
+    std::vector<std::string> bodies;
+    for (const auto& [op, count] : found.body_ops)
+      bodies.push_back(fmt::format("{} {}", count, op));
+    fmt::print("\nin bodies of If, Loop and Scan, which stay float and are not counted above: {}\n",
+               join(bodies, ", "));
+  }
   if (layers) fmt::print("\n{}", layer_table(found.layers));
-  if (!found.weights.empty()) fmt::print("\n{}", weight_table(found.weights));
+  if (!weights.empty()) fmt::print("\n{}", weight_table(weights));
 }
 
 int inspect(const InspectOptions& options, const Globals& globals) {
@@ -224,13 +156,15 @@ int inspect(const InspectOptions& options, const Globals& globals) {
     return 0;
   }
   const ModelFacts facts = model_facts(model.graph);
-  Inspection found =
-      within_frame([&] { return options.model; }, [&] { return inspect_graph(model.graph); });
-  if (options.weights) found.weights = weight_facts(model.graph, builtin_ops());
+  const Inspection found =
+      within_frame([&] { return options.model; },
+                   [&] { return inspect_graph(model.graph, parse_input_shapes(options.shapes)); });
+  std::vector<WeightFacts> weights;
+  if (options.weights) weights = weight_facts(model.graph, builtin_ops());
   if (globals.json) {
-    std::fputs(to_text(to_json(model, found, facts)).c_str(), stdout);
+    std::fputs(to_text(to_json(model, found, facts, weights)).c_str(), stdout);
   } else {
-    print(model, found, facts, options.layers);
+    print(model, found, facts, weights, options.layers);
   }
   return 0;
 }
@@ -244,6 +178,7 @@ std::function<int()> declare_inspect(CLI::App& app, const Globals& globals) {
   app.add_flag("--weights", options->weights,
                "every float constant: range, outliers, how its channels differ, what int8 costs");
   app.add_flag("--text", options->text, "the graph as text, one line a node");
+  declare_input_shapes(app, options->shapes);
   app.footer("Example: qtool inspect model.onnx --layers --weights");
   return [options, &globals] { return inspect(*options, globals); };
 }

@@ -38,52 +38,9 @@ std::vector<std::vector<double>> time_interleaved(std::span<const std::function<
   return times;
 }
 
-std::pair<std::string, Shape> parse_input_shape(const std::string& text) {
-  const auto wrong = [&] {
-    return usage_error("--shape \"" + text + "\": expected NAME=EXTENT,EXTENT,...",
-                       "For instance --shape input=1,3,224,224; `qtool inspect` lists the inputs.");
-  };
-  const size_t equals = text.rfind('=');
-  if (equals == std::string::npos || equals == 0) throw wrong();
-  Shape shape;
-  for (const std::string& word : split(text.substr(equals + 1), ',')) {
-    int64_t extent = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), extent);
-    constexpr int64_t kMost = int64_t{1} << 31;
-    if (error != std::errc() || end != word.data() + word.size() || extent < 1 || extent > kMost)
-      throw wrong();
-    shape.push_back(extent);
-  }
-  return {text.substr(0, equals), std::move(shape)};
-}
-
-namespace {
-
-void check_asked(std::span<const RunnerValue> inputs, const std::map<std::string, Shape>& asked) {
-  for (const auto& [name, shape] : asked) {
-    const auto input = std::ranges::find(inputs, name, &RunnerValue::name);
-    if (input == inputs.end()) {
-      std::vector<std::string> names;
-      for (const RunnerValue& value : inputs) names.push_back(value.name);
-      throw usage_error("--shape: the model has no input \"" + name + '"',
-                        "Its inputs: " + join(names, ", ") + '.');
-    }
-    bool fits = input->dims.size() == shape.size();
-    for (size_t i = 0; fits && i < shape.size(); ++i)
-      fits = input->dims[i] < 0 || input->dims[i] == shape[i];
-    if (!fits) {
-      throw usage_error("--shape " + name + ": " + to_string(shape) + " against the model's " +
-                            to_string(input->dims) + ", where -1 is open",
-                        "Only open extents can be chosen.");
-    }
-  }
-}
-
-}  // namespace
-
 TensorMap timing_feeds(std::span<const RunnerValue> inputs, size_t batch,
-                       const std::map<std::string, Shape>& asked) {
-  check_asked(inputs, asked);
+                       const InputShapes& asked) {
+  check_input_shapes(inputs, asked);
   TensorMap result;
   Rng rng(1);
   for (const RunnerValue& input : inputs) {

@@ -3,13 +3,13 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "exec/runner.h"
+#include "input_shapes.h"
 
 namespace qtool {
 
@@ -23,14 +23,11 @@ struct TimingOptions {
 std::vector<std::vector<double>> time_interleaved(std::span<const std::function<void()>> jobs,
                                                   const TimingOptions& options);
 
-/// "NAME=1,3,224,224" as input name and shape. Errors (usage): anything else.
-std::pair<std::string, Shape> parse_input_shape(const std::string& text);
-
 /// Inputs of the declared shapes with open extents 1 and the batch size in front, or of the shapes
 /// asked for by name: seeded normal numbers, zeros for integers. For timing only. Errors (usage):
 /// a name that is no input, an extent or a rank that the model fixes otherwise.
 TensorMap timing_feeds(std::span<const RunnerValue> inputs, size_t batch,
-                       const std::map<std::string, Shape>& asked = {});
+                       const InputShapes& asked = {});
 
 /// Peak resident memory of this process so far, or nothing where the system does not tell.
 std::optional<uint64_t> peak_rss_bytes();

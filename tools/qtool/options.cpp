@@ -8,6 +8,7 @@
 #include "exec/batch.h"
 #include "exec/onnxruntime_runner.h"
 #include "exec/session_runner.h"
+#include "input_shapes.h"
 #include "onnx_io/onnx_io.h"
 #include "ops/op_def.h"
 #include "passes/passes.h"
@@ -22,9 +23,17 @@ namespace fs = std::filesystem;
 LoadedModel open_model(const fs::path& path) {
   LoadedModel model;
   model.path = path;
-  model.graph = load_model(path);
-  model.file = {path.filename().string(), file_sha256(path), fs::file_size(path)};
+  std::vector<fs::path> data_files;
+  model.graph = load_model(path, {.data_folder = {}, .data_files = &data_files});
+  const FileIdentity identity = identify(path, data_files);
+  model.file = {path.filename().string(), identity.sha256, identity.bytes};
   return model;
+}
+
+SaveOptions save_options(bool external_data) {
+  SaveOptions options;
+  if (external_data) options.external_data = SaveOptions::ExternalData::always;
+  return options;
 }
 
 std::shared_ptr<const Graph> prepared(const LoadedModel& model, Log& log) {
@@ -47,8 +56,10 @@ void DataOptions::declare(CLI::App& app, bool required, const char* what) {
                  "a file with one label a sample; or the array of an .npz, the column of a .csv; "
                  "CIFAR-100: fine or coarse")
       ->type_name("NAME");
-  app.add_option("--shape", shape, "of one sample of raw data, such as 3,224,224")
-      ->type_name("LIST");
+  app.add_option("--shape", shapes,
+                 "of one sample of raw data, such as 3,224,224; for random data NAME=EXTENT,...: "
+                 "an input's whole shape where the model leaves it open, repeatable")
+      ->type_name("SHAPE");
   app.add_option("--dtype", dtype, "of raw data: float (default), uint8, int8, int64, ...")
       ->type_name("TYPE");
   app.add_option("--split", split, "which part of a folder with several: train, test, ...")
@@ -80,21 +91,41 @@ Shape parse_shape(const std::string& text) {
   return shape;
 }
 
-/// Open extents are 1. Where the first dimension of all inputs is the batch, a sample is one part
-/// of it; otherwise (scalars, states with the batch further behind) it is what a whole run takes.
-std::unique_ptr<Dataset> open_random_for(size_t count, std::span<const RunnerValue> inputs) {
+/// Where the first dimension of all inputs is the batch, a sample is one part of it; otherwise
+/// (scalars, states with the batch further behind) it is what a whole run takes.
+std::unique_ptr<Dataset> open_random_for(size_t count, std::span<const RunnerValue> inputs,
+                                         const InputShapes& asked, Log* log) {
   if (inputs.empty()) throw usage_error("--data random:N is not for this command");
+  check_input_shapes(inputs, asked);
   const bool whole = std::ranges::any_of(inputs, [&](const RunnerValue& input) {
     return input.dims.empty() || inputs[0].dims.empty() || input.dims[0] != inputs[0].dims[0];
   });
   std::vector<RandomInput> wanted;
   for (const RunnerValue& input : inputs) {
+    const auto found = asked.find(input.name);
+    const Shape& dims = found == asked.end() ? input.dims : found->second;
+    // The batch is open as a rule.
+    const auto behind_batch = dims.begin() + (dims.empty() ? 0 : 1);
+    if (log != nullptr && std::any_of(behind_batch, dims.end(), [](int64_t n) { return n < 0; })) {
+      log->warn(
+          fmt::format("input \"{}\" {}: open extents are taken as 1; --shape {}=... sets them",
+                      input.name, to_string(dims), input.name));
+    }
     Shape shape;
-    for (size_t i = whole ? 0 : 1; i < input.dims.size(); ++i)
-      shape.push_back(std::max<int64_t>(input.dims[i], 1));
+    for (size_t i = whole ? 0 : 1; i < dims.size(); ++i)
+      shape.push_back(std::max<int64_t>(dims[i], 1));
     wanted.push_back({input.name, input.dtype, shape});
   }
   return open_random(count, std::move(wanted), whole);
+}
+
+/// What --shape says of raw data: one list without a name.
+Shape sample_shape(std::span<const std::string> texts) {
+  if (texts.empty()) return {};
+  if (texts.size() > 1 || texts[0].find('=') != std::string::npos)
+    throw usage_error("--shape NAME=EXTENT,... is for --data random:N",
+                      "Of raw data give the shape of a sample, such as --shape 3,224,224.");
+  return parse_shape(texts[0]);
 }
 
 }  // namespace
@@ -110,14 +141,14 @@ DataOptions::Opened DataOptions::open(std::span<const RunnerValue> inputs, Log* 
   opened.preprocessing =
       within_frame([] { return "--preprocess"; }, [&] { return Preprocessing::parse(preprocess); });
   if (const auto count = parse_random(data)) {
-    opened.dataset = open_random_for(*count, inputs);
+    opened.dataset = open_random_for(*count, inputs, parse_input_shapes(shapes), log);
     if (log != nullptr) log->warn(kRandomWarning);
   } else {
     opened.dataset = open_dataset({.path = data,
                                    .preprocessing = opened.preprocessing,
                                    .labels = labels,
                                    .split = split,
-                                   .shape = shape.empty() ? Shape{} : parse_shape(shape),
+                                   .shape = sample_shape(shapes),
                                    .dtype = dtype});
   }
   const size_t there = opened.dataset->size();

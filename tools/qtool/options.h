@@ -13,6 +13,7 @@
 #include "data/open.h"
 #include "exec/runner.h"
 #include "ir/graph.h"
+#include "onnx_io/onnx_io.h"
 #include "report/records.h"
 
 namespace qtool {
@@ -35,7 +36,7 @@ struct DataOptions {
   std::string preprocess = "none";
   std::string labels;
   std::string split;
-  std::string shape;
+  std::vector<std::string> shapes;
   std::string dtype;
   std::optional<size_t> samples;
   size_t skip = 0;
@@ -60,6 +61,11 @@ struct DataOptions {
 bool is_random(const Json& provenance);
 inline constexpr const char* kRandomWarning =
     "RANDOM NUMBERS as data: ranges and errors say nothing about real use";
+
+/// What --external-data asks for.
+SaveOptions save_options(bool external_data);
+inline constexpr const char* kExternalDataHelp =
+    "put tensors of 1 KiB and more into OUTPUT.data beside the model; by itself only beyond 2 GB";
 
 struct RunnerOptions {
   std::string runner = "onednn";

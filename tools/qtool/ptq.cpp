@@ -23,6 +23,7 @@ struct PtqFlags {
   PlanOptions plan;
   std::string format = "qdq";
   bool dry_run = false;
+  bool external_data = false;
 };
 
 void check(const PtqFlags& flags) {
@@ -90,16 +91,17 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   insert_qdq(graph, plan);
   if (flags.format == "qoperator") text += form_text(to_qoperator_form(graph));
   stamp(graph, model, plan);
-  const std::string bytes = serialize_model(graph);
+  const SaveOptions save = save_options(flags.external_data);
   for (const std::string& note : plan.notes) log.warn(note);
-  if (!flags.dry_run) save_model(graph, flags.output);
+  const uint64_t bytes = flags.dry_run ? saved_bytes(graph, flags.output, save)
+                                       : save_model(graph, flags.output, save);
   if (globals.json) {
     std::fputs(to_text(Json{{"schema", "qtool.ptq/1"},
                             {"random_data", random},
                             {"target", plan.target},
                             {"format", flags.format},
                             {"output", flags.output},
-                            {"bytes", bytes.size()},
+                            {"bytes", bytes},
                             {"float_bytes", model.file.bytes},
                             {"quantized_nodes", plan.quantized.size()},
                             {"moved_nodes", plan.moved.size()},
@@ -112,8 +114,8 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   if (random) fmt::print("{}\n", kRandomWarning);
   fmt::print("{}{}: {} -> {} ({:.2f} of the float file)\n", text,
              flags.dry_run ? "would write" : flags.output, human_bytes(model.file.bytes),
-             human_bytes(bytes.size()),
-             static_cast<double>(bytes.size()) / static_cast<double>(model.file.bytes));
+             human_bytes(bytes),
+             static_cast<double>(bytes) / static_cast<double>(model.file.bytes));
   return 0;
 }
 
@@ -123,6 +125,7 @@ std::function<int()> declare_ptq(CLI::App& app, const Globals& globals) {
   auto flags = std::make_shared<PtqFlags>();
   app.add_option("MODEL", flags->model, "the float ONNX model")->required();
   app.add_option("-o,--output", flags->output, "the quantized model to write")->type_name("FILE");
+  app.add_flag("--external-data", flags->external_data, kExternalDataHelp);
   app.add_option("--calibration", flags->calibration, "the table that qtool calibrate wrote")
       ->type_name("FILE");
   flags->data.declare(app, false, "calibrate with these samples instead of a table");

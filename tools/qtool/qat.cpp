@@ -241,7 +241,8 @@ class Qat {
 
   void save() {
     const QatModel::Exported made = model_->exported();
-    save_model(made.graph, flags_.output);
+    const SaveOptions save = save_options(flags_.external_data);
+    written_bytes_ = save_model(made.graph, flags_.output, save);
     if (!flags_.plan_file.empty()) write_plan(flags_.plan_file, made.plan, model_->float_graph());
   }
 
@@ -253,7 +254,7 @@ class Qat {
     if (!best) deployed_.emplace(model_->parameters(), *state_);
     save();
     const ModelFile& before = model_->file().file;
-    const uint64_t bytes = std::filesystem::file_size(flags_.output);
+    const uint64_t bytes = written_bytes_;
     if (globals_.json) {
       print_json(before.bytes, bytes);
       return 0;
@@ -299,6 +300,7 @@ class Qat {
   std::optional<Averaged> deployed_;  ///< from the end of the training on
   std::optional<double> float_accuracy_;
   std::optional<double> ptq_accuracy_;
+  uint64_t written_bytes_ = 0;
 };
 
 }  // namespace

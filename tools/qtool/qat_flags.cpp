@@ -105,6 +105,7 @@ void declare(CLI::App& app, QatFlags& flags) {
   app.add_option("MODEL", flags.model, "the float ONNX model")->required();
   app.add_option("-o,--output", flags.output, "the quantized model to write, after each epoch")
       ->type_name("FILE");
+  app.add_flag("--external-data", flags.external_data, kExternalDataHelp);
   flags.data.declare(app, true, "samples to train with, labelled unless --distill");
   app.remove_option(app.get_option("--batch"));
   app.add_option("--batch", flags.train.batch, "samples of one training step")
