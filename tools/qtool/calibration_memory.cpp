@@ -17,9 +17,10 @@ namespace qtool {
 namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
-constexpr uint64_t kBatchesInWork = 5;     // waiting, made, fed, and two copies on the way
-constexpr uint64_t kSlack = 6 * kMiB;      // threads, allocators, messages
-constexpr uint64_t kBytesPerBin = 8 + 40;  // a counter, its JSON value, its digits
+constexpr uint64_t kBatchesInWork = 5;       // waiting, made, fed, and two copies on the way
+constexpr uint64_t kSlack = 6 * kMiB;        // threads, allocators, messages
+constexpr uint64_t kBetweenRuns = 3 * kMiB;  // what the allocator and the loader vary by
+constexpr uint64_t kBytesPerBin = 8 + 40;    // a counter, its JSON value, its digits
 
 uint64_t resident_bytes() {
   uint64_t all = 0;
@@ -76,7 +77,7 @@ size_t MemoryForecast::batch_within(uint64_t limit, size_t wished) const {
   }
   throw input_error(fmt::format("--mem-limit {}: one sample at a time needs about {}",
                                 as_flag(limit), as_flag(bytes(1))),
-                    "Give --mem-limit " + as_flag(bytes(1)) + " or more.");
+                    "Give --mem-limit " + as_flag(bytes(1) + kBetweenRuns) + " or more.");
 }
 
 void check_memory(uint64_t limit) {
