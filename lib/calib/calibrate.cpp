@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cstring>
 #include <list>
+#include <set>
 
 #include "calib/observer.h"
+#include "passes/divide_channels.h"
 #include "support/parallel.h"
 
 namespace qtool {
@@ -41,7 +43,10 @@ class Collector {
   Collector(const Graph& graph, const OpRegistry& ops, std::span<const ValueId> tensors,
             const CalibrateOptions& options)
       : graph_(graph), ops_(ops), tensors_(tensors.begin(), tensors.end()), options_(options) {
-    for (const ValueId id : tensors_) observers_.emplace(id, Observer());
+    for (const ValueId id : tensors_) {
+      observers_.emplace(id, Observer());
+      if (multiplied_by_constants(id)) products_.insert(id);
+    }
   }
 
   void add(const FeedBatch& batch) {
@@ -65,6 +70,12 @@ class Collector {
   }
 
  private:
+  bool multiplied_by_constants(ValueId id) const {
+    return std::ranges::any_of(graph_.value(id).uses, [&](const Use& use) {
+      return use.slot == 0 && product_weights(graph_, use.node).has_value();
+    });
+  }
+
   /// Whether every tensor has the batch as its first dimension.
   bool splits(const TensorMap& inputs, int64_t size) {
     const Shapes shapes = shapes_of(inputs);
@@ -104,26 +115,39 @@ class Collector {
     if (value.dtype != DType::float32) return;  // integers are not quantized
     Observer& observer = observers_.at(value.id);
     const auto batch_size = static_cast<int64_t>(batch.ids.size());
-    // Ranges of channels are kept of images, whose channels are behind the batch.
+    // Ranges of channels are kept of images, whose channels are behind the batch, and of tokens,
+    // whose channels come last.
     const Shape& shape = *value.shape;
     const bool image = shape.size() >= 4 && shape[0] == batch_size;
+    const bool tokens = shape.size() == 3 && shape[0] == batch_size &&
+                        value.layout == Layout::plain && products_.contains(value.id);
     const int64_t sample = element_count(shape) / batch_size;
-    const SampleForm form = image ? form_of(shape, value.layout) : SampleForm{1, 1, sample};
+    SampleForm form{1, 1, sample};
+    if (image) form = form_of(shape, value.layout);
+    if (tokens) form = {shape[1], shape[2], 1};
     const uint64_t before = observer.samples_seen();
     if (before == 0 && image) observer = Observer(1);
-    const int64_t shards = std::min<int64_t>(batch_size, thread_count());
-    std::vector<Observer> parts(static_cast<size_t>(shards),
-                                Observer(observer.stats().channel_axis));
-    parallel_for(shards, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t shard = begin; shard < end; ++shard) {
-        for (int64_t s = batch_size * shard / shards; s < batch_size * (shard + 1) / shards; ++s) {
-          parts[static_cast<size_t>(shard)].observe_sample(
-              static_cast<const float*>(value.data) + s * sample, form.outer, form.channels,
-              form.inner);
-        }
+    if (before == 0 && tokens) observer = Observer(2);
+    const auto observe_samples = [&](Observer& by, int64_t begin, int64_t end) {
+      for (int64_t s = begin; s < end; ++s) {
+        by.observe_sample(static_cast<const float*>(value.data) + s * sample, form.outer,
+                          form.channels, form.inner);
       }
-    });
-    for (const Observer& part : parts) observer.merge(part);
+    };
+    const int64_t shards = std::min<int64_t>(batch_size, thread_count());
+    if (shards == 1) {
+      observe_samples(observer, 0, batch_size);
+    } else {
+      std::vector<Observer> parts(static_cast<size_t>(shards),
+                                  Observer(observer.stats().channel_axis));
+      parallel_for(shards, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t shard = begin; shard < end; ++shard) {
+          observe_samples(parts[static_cast<size_t>(shard)], batch_size * shard / shards,
+                          batch_size * (shard + 1) / shards);
+        }
+      });
+      for (const Observer& part : parts) observer.merge(part);
+    }
     if (options_.non_finite == NonFinite::refuse && observer.first_non_finite()) {
       throw input_error(
           "the tensor \"" + graph_.value(value.id).name +
@@ -138,6 +162,7 @@ class Collector {
   std::vector<ValueId> tensors_;
   const CalibrateOptions& options_;
   std::map<ValueId, Observer> observers_;
+  std::set<ValueId> products_;  ///< those that products with constant weights read
   std::map<Shapes, bool> splits_;
   std::list<std::pair<Shapes, Session>> sessions_;
   uint64_t samples_ = 0;

@@ -42,6 +42,17 @@ struct RemovedNode {
   std::string reason;
 };
 
+/// One activation whose channels (its last dimension) are divided by `scale`, and the weights that
+/// multiply them multiplied by it: products stay as they are, but one scale for all channels then
+/// costs the small ones less. By names, as it edits the graph that the rest of the plan is for.
+struct Smoothing {
+  std::string tensor;
+  std::vector<std::string> nodes;  ///< Gemm or MatMul that read it; the others read it as it was
+  std::vector<float> scale;        ///< finite, > 0
+  bool absorbed = false;           ///< what makes the tensor divides; otherwise a Mul is put behind
+  std::string reason;
+};
+
 struct SkippedNode {
   NodeId node = NodeId::none;
   std::string reason;
@@ -62,13 +73,18 @@ struct QuantPlan {
   std::vector<RemovedNode> removed;   ///< by node
   std::vector<SkippedNode> skipped;   ///< by node: what could have been quantized
   std::vector<std::string> notes;     ///< warnings, in sentences
+  std::vector<Smoothing> smoothed;    ///< done to the graph already (algorithms/smooth_quant.h)
 };
 
 Json to_json(const QuantPlan& plan, const Graph& graph);
 
 /// Errors (input): another schema, an unknown key, tensor or node (with the nearest names), a use
 /// that does not read its tensor, parameters that are not valid or do not fit the tensor.
+/// `graph` has been smoothed as the plan says.
 QuantPlan plan_from_json(const Json& json, const Graph& graph);
+
+/// What a plan's file says of that; none where it says nothing. Errors (input): as above.
+std::vector<Smoothing> smoothings_from_json(const Json& json);
 
 /// The same with files; errors name the file as well.
 QuantPlan read_plan(const std::filesystem::path& path, const Graph& graph);

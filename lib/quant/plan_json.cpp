@@ -105,7 +105,7 @@ class Reader {
   QuantPlan run() {
     check_schema(json_, kSchema);
     check_keys(json_, {"schema", "target", "opset", "float_biases", "quantized", "moved",
-                       "placements", "biases", "removed", "skipped", "notes"});
+                       "placements", "biases", "removed", "skipped", "smoothed", "notes"});
     plan_.target = member<std::string>(json_, "target");
     plan_.opset = member<int64_t>(json_, "opset");
     if (json_.contains("float_biases")) plan_.float_biases = member<bool>(json_, "float_biases");
@@ -119,6 +119,7 @@ class Reader {
       plan_.skipped.push_back({keys_.find(member<std::string>(entry, "node")), reason(entry)});
     });
     plan_.notes = member<std::vector<std::string>>(json_, "notes");
+    plan_.smoothed = smoothings_from_json(json_);
     return std::move(plan_);
   }
 
@@ -289,6 +290,25 @@ class Reader {
 
 }  // namespace
 
+std::vector<Smoothing> smoothings_from_json(const Json& json) {
+  std::vector<Smoothing> result;
+  if (!json.is_object() || !json.contains("smoothed")) return result;
+  const Json list = member<Json>(json, "smoothed");
+  if (!list.is_array()) throw input_error("the key \"smoothed\" is no list");
+  for (const Json& entry : list) {
+    Smoothing smoothing;
+    smoothing.tensor = member<std::string>(entry, "tensor");
+    check_keys(entry, {"tensor", "nodes", "scale", "absorbed", "reason"});
+    smoothing.nodes = member<std::vector<std::string>>(entry, "nodes");
+    for (const double scale : member<std::vector<double>>(entry, "scale"))
+      smoothing.scale.push_back(static_cast<float>(scale));
+    smoothing.absorbed = member<bool>(entry, "absorbed");
+    smoothing.reason = member<std::string>(entry, "reason");
+    result.push_back(std::move(smoothing));
+  }
+  return result;
+}
+
 Json to_json(const QuantPlan& plan, const Graph& graph) {
   const NodeKeys keys(graph);
   Json json{{"schema", kSchema},
@@ -302,6 +322,13 @@ Json to_json(const QuantPlan& plan, const Graph& graph) {
             {"skipped", reasons_json(plan.skipped, keys)},
             {"notes", plan.notes}};
   if (plan.float_biases) json["float_biases"] = true;
+  for (const Smoothing& smoothing : plan.smoothed) {
+    json["smoothed"].push_back({{"tensor", smoothing.tensor},
+                                {"nodes", smoothing.nodes},
+                                {"scale", scales_json(smoothing.scale)},
+                                {"absorbed", smoothing.absorbed},
+                                {"reason", smoothing.reason}});
+  }
   for (const Placement& placement : plan.placements) {
     json["placements"].push_back(placement_json(placement, graph, keys));
   }

@@ -197,6 +197,8 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.per_tensor_weights = !member<bool>(json, key);
       } else if (key == "bias_correction") {
         recipe.bias_correction = member<bool>(json, key);
+      } else if (key == "smooth_quant") {
+        recipe.smooth_quant = member<bool>(json, key);
       } else if (key == "bits") {
         set_bits(recipe, member<std::string>(json, key));
       } else if (key == "edges_too") {
@@ -213,8 +215,9 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.target = member<std::string>(json, key);
       } else {
         const std::vector<std::string> keys{
-            "activations", "allow_quantized", "bias_correction", "bits",  "edges_too", "exclude",
-            "include",     "per_channel",     "reduce_range",    "rules", "target",    "weights"};
+            "activations",  "allow_quantized", "bias_correction", "bits",         "edges_too",
+            "exclude",      "include",         "per_channel",     "reduce_range", "rules",
+            "smooth_quant", "target",          "weights"};
         throw input_error(
             "a recipe has no key \"" + key + '"',
             "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));

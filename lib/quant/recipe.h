@@ -51,6 +51,7 @@ struct Recipe {
   bool bias_correction = true;         ///< take the mean error that rounded weights make off biases
   std::vector<RecipeRule> rules = {};  ///< for some nodes; later ones win over earlier ones
   std::string target = {};             ///< the target that the recipe is made for; empty: any
+  bool smooth_quant = true;      ///< bring channels of unlike sizes to like ones where it pays
   bool reduce_range = false;     ///< keep sums of two products in 16 bits, for x86 without VNNI
   bool allow_quantized = false;  ///< take a model that has Q/DQ already, leaving those parts
 };

@@ -114,6 +114,8 @@ std::string summary(const QuantPlan& plan, const Graph& graph) {
   std::string text = tensors_text(plan) + narrow_grids(plan) + nodes_text(plan, graph);
   if (!text.ends_with('\n')) text += '\n';
   text += skipped_text(plan, graph);
+  for (const Smoothing& smoothing : plan.smoothed)
+    text += fmt::format("smoothed \"{}\": {}\n", smoothing.tensor, smoothing.reason);
   for (const std::string& note : plan.notes) text += "note: " + note + '\n';
   return text;
 }

@@ -55,6 +55,8 @@ void PlanOptions::declare(CLI::App& app) {
   app.add_flag("--reduce-range", reduce_range,
                "for x86 without VNNI, whose kernels add two products in 16 bits: larger weight "
                "scales, only where these sums could saturate");
+  app.add_flag("--no-smooth-quant", no_smooth_quant,
+               "do not scale the channels of what products read, and their weights inversely");
   app.add_flag("--allow-quantized", allow_quantized,
                "take a model that is partly quantized already");
 }
@@ -68,6 +70,7 @@ Recipe PlanOptions::recipe() const {
   if (!bits.empty()) set_bits(result, bits);
   if (edges_too) result.edges_too = true;
   if (no_bias_correction) result.bias_correction = false;
+  if (no_smooth_quant) result.smooth_quant = false;
   if (per_tensor) result.per_tensor_weights = true;
   if (reduce_range) result.reduce_range = true;
   if (allow_quantized) result.allow_quantized = true;

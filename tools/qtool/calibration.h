@@ -20,6 +20,7 @@ struct PlanOptions {
   bool per_tensor = false;
   bool no_bias_correction = false;
   bool reduce_range = false;
+  bool no_smooth_quant = false;
   bool allow_quantized = false;
 
   void declare_target(CLI::App& app);

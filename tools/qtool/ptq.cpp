@@ -5,6 +5,7 @@
 #include "calibration.h"
 #include "onnx_io/onnx_io.h"
 #include "passes/qoperator_form.h"
+#include "quant/algorithms/smooth_quant.h"
 #include "quant/insert_qdq.h"
 #include "quant/summary.h"
 #include "support/text.h"
@@ -69,6 +70,8 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   QuantPlan plan;
   bool random = false;
   if (!flags.from_plan.empty()) {
+    smooth(graph, within_frame([&] { return flags.from_plan; },
+                               [&] { return smoothings_from_json(read_json(flags.from_plan)); }));
     plan = read_plan(flags.from_plan, graph);
   } else {
     const CalibrationTable table =
@@ -76,11 +79,9 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
                            : table_of(model, flags.calibration);
     if (!flags.data.given() && is_random(table.data)) log.warn(kRandomWarning);
     random = is_random(table.data);
-    plan = within_frame([&] { return flags.model; },
-                        [&] {
-                          return plan_quantization(graph, builtin_ops(), table, target,
-                                                   flags.plan.recipe());
-                        });
+    plan = within_frame(
+        [&] { return flags.model; },
+        [&] { return smooth_and_plan(graph, builtin_ops(), table, target, flags.plan.recipe()); });
   }
   if (plan.placements.empty()) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +

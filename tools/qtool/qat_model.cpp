@@ -33,6 +33,7 @@ void QatModel::make_plans(const Globals& globals, size_t samples) {
   Recipe recipe = flags_.plan.recipe();
   untrained_ = plan_quantization(graph_, builtin_ops(), table, target_, recipe);
   recipe.bias_correction = false;
+  recipe.smooth_quant = false;
   for (const Stage& stage : flags_.stages) {
     Recipe own = recipe;
     if (!stage.bits.empty()) set_bits(own, stage.bits);

@@ -2,6 +2,10 @@
 // Element-wise work on 8-bit codes. The real-number steps are those of ONNX's DequantizeLinear, op
 // and QuantizeLinear in the same order and precision, so that the results are theirs to the bit.
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <numeric>
 #include <vector>
 
 #include "kernels/host/elementwise.h"
@@ -50,15 +54,32 @@ std::optional<Bounds> bounds_of(std::span<const PostOp> post_ops) {
   return bounds;
 }
 
-template <class A, class B, class Y>
-inline void add_codes(const A* a, const B* b, Y* y, int64_t count, Affine fa, Affine fb, Affine fy,
-                      Bounds bounds) {
+template <class T>
+[[gnu::always_inline]] inline void add_codes(const T* a, const T* b, T* y, int64_t count, Affine fa,
+                                             Affine fb, Affine fy, Bounds bounds) {
   for (int64_t i = 0; i < count; ++i) {
     const float x = static_cast<float>(a[i] - fa.zero_point) * fa.scale;
     const float z = static_cast<float>(b[i] - fb.zero_point) * fb.scale;
     const float sum = x + z;
     const float bounded = sum < bounds.low ? bounds.low : sum > bounds.high ? bounds.high : sum;
-    y[i] = static_cast<Y>(quantize_value(bounded, fy.scale, fy.zero_point, fy.lowest, fy.highest));
+    y[i] = static_cast<T>(quantize_value(bounded, fy.scale, fy.zero_point, fy.lowest, fy.highest));
+  }
+}
+
+/// In two thirds of the operations: no division, bounds as codes. Right for sums below 2^22 steps,
+/// but for those that a product instead of a quotient turns to the other side of a half.
+template <class T>
+[[gnu::always_inline]] inline void add_codes_fast(const T* a, const T* b, T* y, int64_t count,
+                                                  Affine fa, Affine fb, Affine fy) {
+  constexpr float kUnitSpacing = 0x1.8p23F;  // the low bits then are the rounded number
+  const float inverse = 1 / fy.scale;
+  const int32_t shift = fy.zero_point - std::bit_cast<int32_t>(kUnitSpacing);
+  for (int64_t i = 0; i < count; ++i) {
+    const float x = static_cast<float>(a[i] - fa.zero_point) * fa.scale;
+    const float z = static_cast<float>(b[i] - fb.zero_point) * fb.scale;
+    const int32_t code = std::bit_cast<int32_t>((x + z) * inverse + kUnitSpacing) + shift;
+    const int32_t low = code < fy.lowest ? fy.lowest : code;
+    y[i] = static_cast<T>(low > fy.highest ? fy.highest : low);
   }
 }
 
@@ -70,35 +91,89 @@ QTOOL_SIMD void add_s8(const int8_t* a, const int8_t* b, int8_t* y, int64_t coun
                        Affine fb, Affine fy, Bounds bounds) {
   add_codes(a, b, y, count, fa, fb, fy, bounds);
 }
+QTOOL_SIMD void add_u8_fast(const uint8_t* a, const uint8_t* b, uint8_t* y, int64_t count,
+                            Affine fa, Affine fb, Affine fy) {
+  add_codes_fast(a, b, y, count, fa, fb, fy);
+}
+QTOOL_SIMD void add_s8_fast(const int8_t* a, const int8_t* b, int8_t* y, int64_t count, Affine fa,
+                            Affine fb, Affine fy) {
+  add_codes_fast(a, b, y, count, fa, fb, fy);
+}
 
 class QuantizedAddKernel final : public Kernel {
  public:
   QuantizedAddKernel(int64_t count, const QuantParams& a, const QuantParams& b,
                      const QuantParams& y, Bounds bounds)
       : count_(count), a_(affine(a)), b_(affine(b)), y_(affine(y)), bounds_(bounds),
-        is_signed_(a.type.is_signed) {}
+        is_signed_(a.type.is_signed) {
+    bounded_ = y_;
+    bounded_.lowest = code_of(bounds.low);
+    bounded_.highest = code_of(bounds.high);
+    fast_ = same_when_fast();
+  }
   void run(const KernelArgs& args) override {
     parallel_for(count_, kGrain, [&](int64_t begin, int64_t end) {
-      if (is_signed_) {
-        add_s8(static_cast<const int8_t*>(args.inputs[0]) + begin,
-               static_cast<const int8_t*>(args.inputs[1]) + begin,
-               static_cast<int8_t*>(args.outputs[0]) + begin, end - begin, a_, b_, y_, bounds_);
-      } else {
-        add_u8(static_cast<const uint8_t*>(args.inputs[0]) + begin,
-               static_cast<const uint8_t*>(args.inputs[1]) + begin,
-               static_cast<uint8_t*>(args.outputs[0]) + begin, end - begin, a_, b_, y_, bounds_);
-      }
+      const auto at = [begin](auto* codes) { return static_cast<std::byte*>(codes) + begin; };
+      const auto from = [begin](const void* codes) {
+        return static_cast<const std::byte*>(codes) + begin;
+      };
+      add(from(args.inputs[0]), from(args.inputs[1]), at(args.outputs[0]), end - begin, fast_);
     });
   }
   std::string description() const override { return "host int8 add"; }
 
  private:
+  int32_t code_of(float real) const {
+    return quantize_value(real, y_.scale, y_.zero_point, y_.lowest, y_.highest);
+  }
+
+  template <class T>
+  static const T* as(const void* codes) {
+    return static_cast<const T*>(codes);
+  }
+  template <class T>
+  static T* as(void* codes) {
+    return static_cast<T*>(codes);
+  }
+
+  void add(const void* a, const void* b, void* y, int64_t count, bool fast) const {
+    if (is_signed_ && fast) {
+      add_s8_fast(as<int8_t>(a), as<int8_t>(b), as<int8_t>(y), count, a_, b_, bounded_);
+    } else if (is_signed_) {
+      add_s8(as<int8_t>(a), as<int8_t>(b), as<int8_t>(y), count, a_, b_, y_, bounds_);
+    } else if (fast) {
+      add_u8_fast(as<uint8_t>(a), as<uint8_t>(b), as<uint8_t>(y), count, a_, b_, bounded_);
+    } else {
+      add_u8(as<uint8_t>(a), as<uint8_t>(b), as<uint8_t>(y), count, a_, b_, y_, bounds_);
+    }
+  }
+
+  /// Whether all pairs of codes give the same both ways.
+  bool same_when_fast() const {
+    const float most = 256 * (a_.scale + b_.scale) * (1 / y_.scale);
+    if (!(most < 0x1p22F)) return false;
+    std::array<uint8_t, 256> first{};
+    std::array<uint8_t, 256> second{};
+    std::array<uint8_t, 256> slow{};
+    std::array<uint8_t, 256> fast{};
+    std::iota(second.begin(), second.end(), uint8_t{0});
+    for (int a = 0; a < 256; ++a) {
+      first.fill(static_cast<uint8_t>(a));
+      add(first.data(), second.data(), slow.data(), 256, false);
+      add(first.data(), second.data(), fast.data(), 256, true);
+      if (slow != fast) return false;
+    }
+    return true;
+  }
+
   int64_t count_;
   Affine a_;
   Affine b_;
   Affine y_;
   Bounds bounds_;
   bool is_signed_;
+  Affine bounded_{};  ///< y_ with the bounds as codes
+  bool fast_ = false;
 };
 
 template <class T>

@@ -118,6 +118,7 @@ void correct_biases(const PlanContext& context, const CalibrationTable& table, Q
     const auto shape = one_sample(context.facts[node->data.value].type);
     const auto params = constants.find({id, node->weights.slot});
     if (entry == table.tensors.end() || !shape || params == constants.end()) continue;
+    if (entry->second.stats.channel_axis.value_or(1) != 1) continue;
     const std::vector<double> means = entry->second.stats.channel_means();
     if (static_cast<int64_t>(means.size()) != (*shape)[1]) continue;
     const Graph alone = lone_node(context, id, node->data.slot, *shape, node->weights.slot,
