@@ -129,6 +129,7 @@ OpDef prelu_record() {
   def.infer = infer_prelu;
   def.fusion = Fusion::unary;
   def.lower = lower_binary<BinaryOp::prelu>;
+  def.gradient = prelu_gradient;
   return def;
 }
 

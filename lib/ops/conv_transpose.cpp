@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -286,6 +287,7 @@ void register_conv_transpose(OpRegistry& ops) {
            .taste = LayoutTaste::channels_last,
            .fusion = Fusion::residual,
            .lower = lower_conv_transpose,
+           .gradient = conv_transpose_gradient,
            .quant = {.behaviour = Behaviour::compute,
                      .inputs = {{OperandRole::activation},
                                 {OperandRole::weight, transposed_channel_axis},

@@ -3,6 +3,7 @@
 #include "kernels/host/copy.h"
 #include "kernels/reference/reference.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
 #include "support/checked.h"
@@ -143,8 +144,12 @@ OpDef record(const char* type) {
 }  // namespace
 
 void register_depth_space(OpRegistry& ops) {
-  ops.add(record<true>("DepthToSpace"));
-  ops.add(record<false>("SpaceToDepth"));
+  OpDef to_space = record<true>("DepthToSpace");
+  to_space.gradient = depth_to_space_gradient;
+  ops.add(std::move(to_space));
+  OpDef to_depth = record<false>("SpaceToDepth");
+  to_depth.gradient = space_to_depth_gradient;
+  ops.add(std::move(to_depth));
 }
 
 }  // namespace qtool

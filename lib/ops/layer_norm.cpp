@@ -267,7 +267,9 @@ void register_layer_norm(OpRegistry& ops) {
            .tolerance = kAccumulated,
            .lower = lower_normalize<layer_spec>,
            .gradient = layer_norm_gradient});
-  ops.add(channel_record<instance_spec>("InstanceNormalization", 6, infer_instance));
+  OpDef instance = channel_record<instance_spec>("InstanceNormalization", 6, infer_instance);
+  instance.gradient = instance_norm_gradient;
+  ops.add(std::move(instance));
   ops.add(channel_record<group18_spec>("GroupNormalization", 18, infer_group<false>));
   ops.add(channel_record<group21_spec>("GroupNormalization", 21, infer_group<true>));
 }

@@ -235,6 +235,22 @@ Lowering lower_reduce(const LowerContext& context) {
   return result;
 }
 
+void (*gradient_of(ReduceOp op))(GradContext&) {
+  switch (op) {
+    case ReduceOp::sum: return reduce_sum_gradient;
+    case ReduceOp::mean: return reduce_mean_gradient;
+    case ReduceOp::max:
+    case ReduceOp::min: return reduce_extreme_gradient;
+    case ReduceOp::l1: return reduce_l1_gradient;
+    case ReduceOp::l2: return reduce_l2_gradient;
+    case ReduceOp::sum_square: return reduce_sum_square_gradient;
+    case ReduceOp::product: return reduce_prod_gradient;
+    case ReduceOp::log_sum: return reduce_log_sum_gradient;
+    case ReduceOp::log_sum_exp: return reduce_log_sum_exp_gradient;
+  }
+  return nullptr;
+}
+
 template <ReduceOp op, bool axes_input>
 OpDef reduction(const char* type, int since) {
   return {.key = {"", type},
@@ -247,9 +263,7 @@ OpDef reduction(const char* type, int since) {
           .taste = LayoutTaste::any,
           .fusion = Fusion::unary,
           .lower = lower_reduce<op, axes_input>,
-          .gradient = op == ReduceOp::sum    ? reduce_sum_gradient
-                      : op == ReduceOp::mean ? reduce_mean_gradient
-                                             : nullptr};
+          .gradient = gradient_of(op)};
 }
 
 template <ReduceOp op>

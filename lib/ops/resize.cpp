@@ -9,6 +9,7 @@
 
 #include "ops/elements.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/resize_axis.h"
 #include "support/text.h"
@@ -321,11 +322,61 @@ OpDef record(const char* type, int since, Arity inputs) {
   def.reference = resize_reference;
   def.tolerance = kAccumulated;
   def.lower = lower_resize;
+  def.gradient = resize_gradient;
   def.quant.only_if = is_nearest;
   return def;
 }
 
+// ---- gradient ---------------------------------------------------------------------------------
+
+/// An axis as the matrix [input, output] that takes gradients of the result to the input's.
+Tensor transposed_taps(const ResizeAxis& axis, DType dtype) {
+  Tensor matrix(DType::float32, {axis.input, axis.output});
+  const auto elements = matrix.data<float>();
+  for (int64_t k = 0; k < axis.output; ++k) {
+    if (!axis.outside.empty() && axis.outside[static_cast<size_t>(k)]) continue;
+    for (int64_t t = k * axis.taps; t < (k + 1) * axis.taps; ++t) {
+      const int64_t place = axis.index[static_cast<size_t>(t)] * axis.output + k;
+      elements[static_cast<size_t>(place)] +=
+          axis.weight.empty() ? 1.0F : static_cast<float>(axis.weight[static_cast<size_t>(t)]);
+    }
+  }
+  return cast(matrix, dtype);
+}
+
 }  // namespace
+
+/// Every axis is a matrix, so the gradient is the product with its transpose.
+void resize_gradient(GradContext& context) {
+  const NodeView& node = context.node;
+  const auto wishes = known_wishes(node);
+  TensorType type = node.input_type(0);
+  if (!wishes || !type.shape || type.shape->empty()) {
+    throw unsupported_error("its sizes are computed at run time");
+  }
+  const bool sized = !wishes->sizes.empty() && wishes->sizes.size() == type.shape->size();
+  if (!(*type.shape)[0].value) (*type.shape)[0] = {sized ? wishes->sizes[0] : 1, {}};
+  const auto shape = type.concrete_shape();
+  if (!shape) throw unsupported_error("the shape of its input is not known");
+  const std::vector<ResizeAxis> axes = resize_axes(node, *wishes, *shape);
+  const size_t rank = axes.size();
+  ValueId gradient = context.upstream();
+  for (size_t d = 0; d < rank; ++d) {
+    if (axes[d].kept()) continue;
+    if (d + 2 < rank) throw unsupported_error("it resizes another than the last two axes");
+    Tensor matrix = transposed_taps(axes[d], type.dtype);
+    if (d + 2 == rank) {
+      gradient = context.emit_onnx("MatMul", {context.constant(std::move(matrix)), gradient});
+      continue;
+    }
+    Attributes swap;
+    swap.set("perm", std::vector<int64_t>{1, 0});
+    const ValueId taps =
+        context.emit_onnx("Transpose", {context.constant(std::move(matrix))}, std::move(swap));
+    gradient = context.emit_onnx("MatMul", {gradient, taps});
+  }
+  context.give(0, gradient);
+}
 
 void register_resize(OpRegistry& ops) {
   ops.add(record("Upsample", 7, {1, 1}));

@@ -78,6 +78,7 @@ OpDef variadic(const char* type, std::vector<Tensor> (*reference)(const Referenc
   def.infer = infer_variadic;
   def.fusion = Fusion::unary;
   def.lower = lower_variadic<op, mean>;
+  def.gradient = extreme_gradient;
   return def;
 }
 
@@ -91,6 +92,7 @@ void register_variadic(OpRegistry& ops) {
   ops.add(std::move(sum));
   OpDef mean = variadic<BinaryOp::add, true>("Mean", mean_reference);
   mean.tolerance = kElementary;
+  mean.gradient = mean_gradient;
   ops.add(std::move(mean));
 }
 

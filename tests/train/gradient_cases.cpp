@@ -66,6 +66,7 @@ std::vector<GradientCase> activation_gradients() {
       unary("ThresholdedRelu", x, {{"alpha", 0.5F}}),
       unary("Shrink", x, {{"lambd", 0.5F}, {"bias", 0.25F}}),
       unary("Gelu", x),
+      {.name = "", .op = "FastGelu", .inputs = {x}, .domain = "com.microsoft"},
       unary("Gelu", x, {{"approximate", text("tanh")}}),
       unary("Sqrt", positive({30})),
       unary("Log", positive({30})),
@@ -145,6 +146,37 @@ std::vector<GradientCase> arithmetic_gradients() {
                      .inputs = {x}});
     }
   }
+  for (const char* op : {"Max", "Min"}) {
+    all.push_back({.name = "broadcast",
+                   .op = op,
+                   .inputs = {distinct({2, 3, 4}), distinct({3, 1}, 2), f32({}, {0.1F})},
+                   .wanted = {0, 1, 2}});
+  }
+  all.push_back({.name = "",
+                 .op = "Mean",
+                 .inputs = {smooth({2, 3}), smooth({3}, 2), smooth({2, 1}, 3)},
+                 .wanted = {0, 1, 2}});
+  all.push_back({.name = "a slope a channel",
+                 .op = "PRelu",
+                 .inputs = {x, smooth({3, 1, 1}, 2)},
+                 .wanted = {0, 1}});
+  for (const char* op : {"ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare",
+                         "ReduceProd", "ReduceLogSum", "ReduceLogSumExp"}) {
+    const bool extreme = std::string(op) == "ReduceMax" || std::string(op) == "ReduceMin";
+    const Constant from = extreme ? distinct({2, 3, 4}) : positive({2, 3, 4});
+    for (const int64_t keep : {0, 1}) {
+      all.push_back({.name = "keepdims " + std::to_string(keep),
+                     .op = op,
+                     .opset = 18,
+                     .attributes = {{"keepdims", keep}},
+                     .inputs = {from, s64({2}, {0, -1})}});
+    }
+  }
+  all.push_back({.name = "",
+                 .op = "InstanceNormalization",
+                 .attributes = {{"epsilon", 0.01F}},
+                 .inputs = {x, smooth({3}, 2), smooth({3}, 3)},
+                 .wanted = {0, 1, 2}});
   return all;
 }
 
@@ -167,6 +199,29 @@ std::vector<GradientCase> movement_gradients() {
        .inputs = {flags({true, false, true, true, false}), x, smooth({4, 1}, 2)},
        .wanted = {1, 2}},
       {.name = "", .op = "Dropout", .inputs = {x}},
+      {.name = "",
+       .op = "DepthToSpace",
+       .attributes = {{"blocksize", int64_t{2}}},
+       .inputs = {smooth({2, 8, 2, 3})}},
+      {.name = "",
+       .op = "SpaceToDepth",
+       .attributes = {{"blocksize", int64_t{2}}},
+       .inputs = {smooth({2, 3, 4, 2})}},
+      {.name = "nearest",
+       .op = "Resize",
+       .attributes = {{"coordinate_transformation_mode", text("asymmetric")},
+                      {"nearest_mode", text("floor")}},
+       .inputs = {x, nullptr, f32({4}, {1, 1, 2, 3})}},
+      {.name = "linear, to sizes",
+       .op = "Resize",
+       .attributes = {{"mode", text("linear")}},
+       .inputs = {x, nullptr, nullptr, s64({4}, {2, 3, 7, 3})}},
+      {.name = "cubic, the last axis",
+       .op = "Resize",
+       .attributes = {{"mode", text("cubic")},
+                      {"coordinate_transformation_mode", text("align_corners")}},
+       .inputs = {smooth({2, 3, 6}), nullptr, f32({3}, {1, 1, 2})}},
+      {.name = "", .op = "Upsample", .opset = 9, .inputs = {x, f32({4}, {1, 1, 2, 2})}},
       {.name = "", .op = "Transpose", .attributes = {{"perm", ints({3, 0, 2, 1})}}, .inputs = {x}},
       {.name = "reversed", .op = "Transpose", .inputs = {x}},
       {.name = "",
@@ -272,6 +327,23 @@ GradientCase pool(std::string op, std::string name, Shape x, CaseAttributes attr
 
 }  // namespace
 
+namespace {
+
+GradientCase transposed(std::string name, Shape x, Shape w, CaseAttributes attributes) {
+  int64_t groups = 1;
+  for (const auto& [key, value] : attributes) {
+    if (key == "group") groups = 2;
+  }
+  const int64_t outputs = w[1] * groups;
+  return {.name = std::move(name),
+          .op = "ConvTranspose",
+          .attributes = std::move(attributes),
+          .inputs = {smooth(std::move(x)), smooth(std::move(w), 2), smooth({outputs}, 3)},
+          .wanted = {0, 1, 2}};
+}
+
+}  // namespace
+
 std::vector<GradientCase> window_gradients() {
   std::vector<GradientCase> all{
       conv("same", {2, 3, 5, 4}, {4, 3, 3, 3}, {{"pads", ints({1, 1, 1, 1})}}, true),
@@ -289,6 +361,13 @@ std::vector<GradientCase> window_gradients() {
            {{"auto_pad", text("SAME_UPPER")}, {"strides", ints({2, 2})}}, false),
       conv("signals", {2, 3, 9}, {4, 3, 3}, {{"pads", ints({1, 1})}}, true),
       conv("volumes", {1, 2, 4, 3, 3}, {2, 2, 2, 2, 2}, {}, true),
+      transposed("overlapping", {2, 3, 3, 4}, {3, 4, 3, 3}, {{"strides", ints({2, 2})}}),
+      transposed("pads, output_padding", {1, 2, 4, 3}, {2, 3, 3, 2},
+                 {{"strides", ints({2, 3})},
+                  {"pads", ints({1, 0, 1, 1})},
+                  {"output_padding", ints({1, 2})}}),
+      transposed("groups, dilations", {1, 4, 3, 3}, {4, 2, 2, 2},
+                 {{"group", int64_t{2}}, {"dilations", ints({2, 1})}}),
       pool("MaxPool", "apart", {2, 3, 4, 4},
            {{"kernel_shape", ints({2, 2})}, {"strides", ints({2, 2})}}),
       pool("MaxPool", "overlapping", {1, 2, 6, 5},

@@ -40,11 +40,16 @@ Built build(const GradientCase& item, DType dtype) {
   Graph& graph = made.graph;
   graph.model.opsets[""] = item.opset;
   graph.model.opsets[kTrainingDomain] = 1;
+  if (!item.domain.empty()) graph.model.opsets[item.domain] = 1;
   Node node;
   node.name = "tested";
   node.op = {item.domain, item.op};
   for (const auto& [name, attribute] : item.attributes) node.attributes.set(name, attribute);
   for (size_t i = 0; i < item.inputs.size(); ++i) {
+    if (item.inputs[i] == nullptr) {
+      node.inputs.push_back(ValueId::none);
+      continue;
+    }
     const bool real = item.inputs[i]->dtype() == DType::float32;
     Tensor tensor = real ? cast(*item.inputs[i], dtype) : item.inputs[i]->clone();
     const std::string name = "in" + std::to_string(i);

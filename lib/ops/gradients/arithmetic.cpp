@@ -177,14 +177,13 @@ std::vector<int64_t> reduced_axes(const GradContext& context) {
   return axes;
 }
 
-void give_spread(GradContext& context, ValueId gradient) {
+}  // namespace
+
+ValueId spread_back(GradContext& context, ValueId reduced) {
   Attributes attributes;
   attributes.set("axes", reduced_axes(context));
-  context.give(0,
-               context.emit("BroadcastLike", {gradient, context.input(0)}, std::move(attributes)));
+  return context.emit("BroadcastLike", {reduced, context.input(0)}, std::move(attributes));
 }
-
-}  // namespace
 
 void add_gradient(GradContext& context) {
   for (size_t i = 0; i < 2; ++i) {
@@ -217,10 +216,13 @@ void sum_gradient(GradContext& context) {
   }
 }
 
-void reduce_sum_gradient(GradContext& context) { give_spread(context, context.upstream()); }
+void reduce_sum_gradient(GradContext& context) {
+  context.give(0, spread_back(context, context.upstream()));
+}
 
 void reduce_mean_gradient(GradContext& context) {
-  give_spread(context, context.emit("MeanShare", {context.upstream(), context.input(0)}));
+  const ValueId part = context.emit("MeanShare", {context.upstream(), context.input(0)});
+  context.give(0, spread_back(context, part));
 }
 
 void register_training_arithmetic(OpRegistry& ops) {

@@ -143,6 +143,31 @@ void conv_gradient(GradContext& context) {
   if (biased) context.give(2, made[1]);
 }
 
+/// ConvTranspose is the gradient of a Conv for its input; so its own is that Conv, and the weights'
+/// is that of the Conv's weights with data and gradient exchanged.
+void conv_transpose_gradient(GradContext& context) {
+  Attributes attributes = context.node.attributes();
+  const auto strides = attributes.integers("strides");
+  const auto beyond = attributes.integers("output_padding");
+  for (size_t d = 0; d < beyond.size(); ++d) {
+    if (beyond[d] >= (strides.empty() ? 1 : strides.at(d)))
+      throw unsupported_error("its output_padding is not less than its stride");
+  }
+  if (attributes.has("output_shape") || attributes.text("auto_pad", "NOTSET") != "NOTSET") {
+    throw unsupported_error("its pads follow from output_shape or auto_pad");
+  }
+  attributes.erase("output_padding");
+  attributes.erase("output_shape");
+  const ValueId gy = context.upstream();
+  const ValueId x = context.input(0);
+  const ValueId w = context.input(1);
+  if (context.wants(0)) context.give(0, context.emit_onnx("Conv", {gy, w}, attributes));
+  if (context.wants(1)) {
+    context.give(1, context.emit_several("ConvWeightGradient", {gy, x, w}, attributes, {true})[0]);
+  }
+  if (context.wants(2)) context.give(2, sum_by_channel(context, gy, context.input(2)));
+}
+
 void register_training_convolution(OpRegistry& ops) {
   OpDef input =
       training_record("ConvInputGradient", {3, 3}, {1, 1}, infer_like<2>, input_gradient_reference);

@@ -19,6 +19,32 @@ void sum_gradient(GradContext& context);
 void reduce_sum_gradient(GradContext& context);
 void reduce_mean_gradient(GradContext& context);
 
+void extreme_gradient(GradContext& context);  ///< Max, Min
+void mean_gradient(GradContext& context);
+void prelu_gradient(GradContext& context);
+void reduce_extreme_gradient(GradContext& context);  ///< ReduceMax, ReduceMin
+void reduce_l1_gradient(GradContext& context);
+void reduce_l2_gradient(GradContext& context);
+void reduce_sum_square_gradient(GradContext& context);
+void reduce_prod_gradient(GradContext& context);
+void reduce_log_sum_gradient(GradContext& context);
+void reduce_log_sum_exp_gradient(GradContext& context);
+
+/// What a reduction made (or the gradient of it) as large as the reduction's input again.
+ValueId spread_back(GradContext& context, ValueId reduced);
+
+/// One number a channel [C] as [1, C, 1 ...], to go with [N, C, ...] of the node's first input.
+ValueId by_channel(GradContext& context, ValueId numbers);
+
+/// Sums of a tensor [N, C, ...] by channel, like `numbers` [C].
+ValueId sum_by_channel(GradContext& context, ValueId tensor, ValueId numbers);
+
+void resize_gradient(GradContext& context);
+void depth_to_space_gradient(GradContext& context);
+void space_to_depth_gradient(GradContext& context);
+void conv_transpose_gradient(GradContext& context);
+void instance_norm_gradient(GradContext& context);
+
 void reshape_gradient(GradContext& context);  ///< the same elements under another shape
 void transpose_gradient(GradContext& context);
 void concat_gradient(GradContext& context);

@@ -260,6 +260,20 @@ void pad_gradient(GradContext& context) {
 
 void identity_gradient(GradContext& context) { context.give(0, context.upstream()); }
 
+void depth_to_space_gradient(GradContext& context) {
+  if (context.node.attributes().text("mode", "DCR") != "DCR")
+    throw unsupported_error("its mode is CRD, which SpaceToDepth does not undo");
+  Attributes attributes;
+  attributes.set("blocksize", context.node.attributes().integer("blocksize", 1));
+  context.give(0, context.emit_onnx("SpaceToDepth", {context.upstream()}, std::move(attributes)));
+}
+
+void space_to_depth_gradient(GradContext& context) {
+  Attributes attributes;
+  attributes.set("blocksize", context.node.attributes().integer("blocksize", 1));
+  context.give(0, context.emit_onnx("DepthToSpace", {context.upstream()}, std::move(attributes)));
+}
+
 void register_training_movement(OpRegistry& ops) {
   OpDef reshape =
       training_record("ReshapeLike", {2, 2}, {1, 1}, infer_like<1>, reshape_like_reference);

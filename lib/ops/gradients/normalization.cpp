@@ -121,6 +121,49 @@ void layer_norm_gradient(GradContext& context) {
   for (size_t i = 0; i < 3; ++i) context.give(i, made[i]);
 }
 
+ValueId by_channel(GradContext& context, ValueId numbers) {
+  const auto& dims = context.node.input_type(0).shape;
+  if (!dims || dims->size() < 2) throw unsupported_error("the rank of its input is not known");
+  std::vector<int64_t> shape(dims->size(), 1);
+  shape[1] = -1;
+  const auto rank = static_cast<int64_t>(shape.size());
+  return context.emit_onnx("Reshape",
+                           {numbers, context.constant(Tensor::of<int64_t>({rank}, shape))});
+}
+
+ValueId sum_by_channel(GradContext& context, ValueId tensor, ValueId numbers) {
+  const ValueId sums = context.emit("SumLike", {tensor, by_channel(context, numbers)});
+  return context.emit_onnx("Reshape",
+                           {sums, context.constant(Tensor::of<int64_t>({1}, {int64_t{-1}}))});
+}
+
+/// With n = (x - mean) / deviation, all over the positions of one channel of one sample:
+/// gx = (g - mean(g) - n mean(g n)) / deviation for g = gy scale.
+void instance_norm_gradient(GradContext& context) {
+  const auto both = [&](const char* op, ValueId a, ValueId b) {
+    return context.emit_onnx(op, {a, b});
+  };
+  const auto mean = [&](ValueId x) { return context.emit_onnx("GlobalAveragePool", {x}); };
+  const ValueId x = context.input(0);
+  const ValueId gy = context.upstream();
+  const float epsilon = context.node.attributes().real("epsilon", 1e-5F);
+  const ValueId small =
+      context.constant(cast(Tensor::scalar(epsilon), context.node.output_type(0).dtype));
+  const ValueId centred = both("Sub", x, mean(x));
+  const ValueId variance = mean(both("Mul", centred, centred));
+  const ValueId deviation = context.emit_onnx("Sqrt", {both("Add", variance, small)});
+  const ValueId normal = both("Div", centred, deviation);
+  if (context.wants(0)) {
+    const ValueId g = both("Mul", gy, by_channel(context, context.input(1)));
+    const ValueId along = both("Mul", normal, mean(both("Mul", g, normal)));
+    context.give(0, both("Div", both("Sub", both("Sub", g, mean(g)), along), deviation));
+  }
+  if (context.wants(1)) {
+    context.give(1, sum_by_channel(context, both("Mul", gy, normal), context.input(1)));
+  }
+  if (context.wants(2)) context.give(2, sum_by_channel(context, gy, context.input(2)));
+}
+
 void register_training_normalization(OpRegistry& ops) {
   ops.add(training_record("LayerNormalizationGradient", {3, 3}, {1, 3}, infer_batch_norm_gradient,
                           layer_norm_gradient_reference));
