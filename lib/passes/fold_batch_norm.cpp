@@ -5,8 +5,7 @@
 //         alpha or beta left (fold_gemm) and at most one bias a column. %y keeps its name.
 // maths:  s = gamma / sqrt(var + epsilon); W' = W s along the output channels;
 //         b' = b s + beta - mean s. In double, rounded to float once.
-#include <cmath>
-
+#include "passes/batch_norm.h"
 #include "passes/edit_constant.h"
 #include "passes/passes.h"
 
@@ -31,39 +30,6 @@ struct BatchNormFold {
     return static_cast<size_t>(i / inner % extent + group * extent);
   }
 };
-
-bool inference_form(const Graph& graph, const Node& norm) {
-  const int64_t opset = graph.model.opset();
-  if (opset < 7 && norm.attributes.integer("is_test", 0) == 0) return false;
-  if (opset < 9 && norm.attributes.integer("spatial", 1) == 0) return false;
-  if (norm.attributes.integer("training_mode", 0) != 0 || norm.inputs.size() != 5) return false;
-  for (size_t i = 1; i < norm.outputs.size(); ++i) {
-    const ValueId extra = norm.outputs[i];
-    if (extra == ValueId::none) continue;
-    if (!graph.value(extra).uses.empty() || graph.is_output(extra)) return false;
-  }
-  return true;
-}
-
-/// False where a parameter is not a constant, or a scale would not be finite.
-bool read_affine(const Graph& graph, const Node& norm, BatchNormFold& fold) {
-  std::vector<std::vector<double>> parameters;
-  for (size_t slot = 1; slot < 5; ++slot) {
-    const Constant constant = float_constant(graph, norm, slot);
-    if (constant == nullptr || constant->rank() != 1) return false;
-    parameters.push_back(to_doubles(*constant));
-    if (parameters.back().size() != parameters.front().size()) return false;
-  }
-  const auto epsilon = static_cast<double>(norm.attributes.real("epsilon", 1e-5F));
-  for (size_t c = 0; c < parameters[0].size(); ++c) {
-    const double scale = parameters[0][c] / std::sqrt(parameters[3][c] + epsilon);
-    const double shift = parameters[1][c] - parameters[2][c] * scale;
-    if (!std::isfinite(scale) || !std::isfinite(shift)) return false;
-    fold.scale.push_back(scale);
-    fold.shift.push_back(shift);
-  }
-  return true;
-}
 
 /// Where the output channels lie in the weights; false where the node is not foldable.
 bool read_channels(const Node& producer, const Shape& weights, BatchNormFold& fold) {
@@ -94,7 +60,7 @@ bool read_channels(const Node& producer, const Shape& weights, BatchNormFold& fo
 std::optional<BatchNormFold> match(const Graph& graph, NodeId id) {
   const Node& norm = graph.node(id);
   if (norm.op != OpKey{"", "BatchNormalization"} || norm.inputs.empty() || !has_input(norm, 0) ||
-      norm.outputs.empty() || norm.outputs[0] == ValueId::none || !inference_form(graph, norm)) {
+      norm.outputs.empty() || norm.outputs[0] == ValueId::none) {
     return std::nullopt;
   }
   const Value& between = graph.value(norm.inputs[0]);
@@ -112,7 +78,10 @@ std::optional<BatchNormFold> match(const Graph& graph, NodeId id) {
   fold.bias = float_constant(graph, producer, 2);
   if (fold.weights == nullptr || (has_input(producer, 2) && fold.bias == nullptr))
     return std::nullopt;
-  if (!read_affine(graph, norm, fold)) return std::nullopt;
+  const auto affine = constant_affine(graph, norm);
+  if (!affine) return std::nullopt;
+  fold.scale = affine->scale;
+  fold.shift = affine->shift;
   if (!read_channels(producer, fold.weights->shape(), fold)) return std::nullopt;
   if (fold.bias != nullptr &&
       fold.bias->shape() != Shape{static_cast<int64_t>(fold.scale.size())}) {

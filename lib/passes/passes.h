@@ -15,6 +15,7 @@ PassPtr eliminate_identity();
 PassPtr fold_constants();
 PassPtr fold_gemm();
 PassPtr fold_batch_norm();
+PassPtr fold_batch_norm_ahead();
 PassPtr eliminate_dead();
 PassPtr upgrade_opset(int64_t opset);
 

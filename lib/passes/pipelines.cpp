@@ -18,6 +18,7 @@ Pipeline preparation_pipeline() {
        "with alpha and beta gone a Gemm is a product and a bias, as folding a"
        " BatchNormalization and integer kernels need it"},
       {fold_batch_norm(), "its scales belong to the weights before these get their own grid"},
+      {fold_batch_norm_ahead(), "those that had no layer in front, into the one behind"},
       {eliminate_dead(), "what the folds left behind"},
   };
 }

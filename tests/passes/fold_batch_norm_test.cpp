@@ -119,6 +119,64 @@ TEST_CASE("weights that two convolutions share are copied for the folded one") {
   CHECK(expected.at("z").equals(actual.at("z")));
 }
 
+TEST_CASE("in front of a Conv: one channel worked by hand, and groups by their numbers") {
+  // s = 3 / sqrt(3 + 1) = 1.5, t = 5 - 6 * 1.5 = -4; W' = 2 * 1.5 = 3; b' = 4 + 2 * -4 = -4.
+  Build hand;
+  hand.input("x", {1, 1, 1, 1});
+  hand.constant("w", {1, 1, 1, 1}, {2});
+  hand.constant("b", {1}, {4});
+  hand.constant("gamma", {1}, {3});
+  hand.constant("beta", {1}, {5});
+  hand.constant("mean", {1}, {6});
+  hand.constant("var", {1}, {3});
+  hand.node("BatchNormalization", {"x", "gamma", "beta", "mean", "var"}, {"n"},
+            {{"epsilon", 1.0F}});
+  hand.node("Conv", {"n", "w", "b"}, {"y"});
+  hand.output("y");
+  CHECK(fold_batch_norm_ahead()->run(hand.graph, {builtin_ops(), nullptr}) == 1);
+  CHECK(to_floats(*hand.graph.constant(*hand.graph.find_value("w"))) == std::vector<float>{3});
+  CHECK(to_floats(*hand.graph.constant(*hand.graph.find_value("b"))) == std::vector<float>{-4});
+
+  const bool bias = GENERATE(false, true);
+  Build b;
+  b.input("x", {2, 4, 5, 5});
+  norm(b, "x", "n", 4, 10);
+  b.random("w", {6, 2, 3, 3}, 1);
+  if (bias) b.random("b", {6}, 2);
+  b.node("Conv", {"n", "w", bias ? "b" : ""}, {"y"}, {{"group", int64_t{2}}}, "conv");
+  b.output("y");
+  TensorMap feeds;
+  feeds.emplace("x", random_tensor({2, 4, 5, 5}, 3));
+  const Graph before = b.graph;
+  CHECK(fold_batch_norm_ahead()->run(b.graph, {builtin_ops(), nullptr}) == 1);
+  CHECK(verify(b.graph).empty());
+  CHECK(test::relative_difference(test::run_graph(before, feeds).at("y"),
+                                  test::run_graph(b.graph, feeds).at("y")) < 1e-5);
+}
+
+TEST_CASE("in front of a Conv: not where padding would see it, nor where others read it") {
+  enum class Obstacle { pads, automatic, second_reader, output, none };
+  const auto obstacle = GENERATE(Obstacle::pads, Obstacle::automatic, Obstacle::second_reader,
+                                 Obstacle::output, Obstacle::none);
+  Build b;
+  b.input("x", {1, 2, 4, 4});
+  norm(b, "x", "n", 2, 10);
+  b.random("w", {2, 2, 3, 3}, 1);
+  const NodeId conv = b.node("Conv", {"n", "w"}, {"y"});
+  b.output("y");
+  if (obstacle == Obstacle::pads)
+    b.graph.attributes(conv).set("pads", std::vector<int64_t>{0, 0, 0, 1});
+  if (obstacle == Obstacle::automatic)
+    b.graph.attributes(conv).set("auto_pad", std::string("SAME_UPPER"));
+  if (obstacle == Obstacle::second_reader) {
+    b.node("Relu", {"n"}, {"z"});
+    b.output("z");
+  }
+  if (obstacle == Obstacle::output) b.output("n");
+  const int folded = obstacle == Obstacle::none ? 1 : 0;
+  CHECK(fold_batch_norm_ahead()->run(b.graph, {builtin_ops(), nullptr}) == folded);
+}
+
 TEST_CASE("what cannot be folded exactly stays") {
   enum class Obstacle { second_reader, output, training, computed_mean, negative_variance };
   const auto obstacle = GENERATE(Obstacle::second_reader, Obstacle::output, Obstacle::training,
