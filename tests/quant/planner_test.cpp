@@ -261,5 +261,90 @@ TEST_CASE("what a subgraph reads by name stays float for it") {
   CHECK(verify(result).empty());
 }
 
+TEST_CASE("custom ops and bodies of If and Loop pass through to the byte") {
+  Build b;
+  b.graph.model.opsets["com.example"] = 3;
+  b.input("x", {1, 2, 3, 3});
+  b.input("cond", {}, DType::boolean);
+  b.input("trips", {}, DType::int64);
+  conv(b, "x", "c1");
+  Node twist;
+  twist.name = "twist";
+  twist.op = {"com.example", "Twist"};
+  twist.inputs = {b.value("c1")};
+  twist.outputs = {b.value("t")};
+  twist.attributes.set("angle", 0.25F);
+  twist.attributes.set("words", std::string("kept as they are"));
+  b.graph.add_node(twist);
+  // A body with a convolution of its own, which could be quantized if anyone looked into it.
+  const auto body_of = [](bool loop) {
+    Build inner;
+    if (loop) {
+      inner.input("i", {}, DType::int64);
+      inner.input("go", {}, DType::boolean);
+    }
+    const ValueId carried =
+        inner.graph.add_value("carried", TensorType(DType::float32, Shape{1, 2, 3, 3}));
+    if (loop) inner.graph.add_input(carried);
+    if (!loop) {
+      Tensor zeros(DType::float32, {1, 2, 3, 3});
+      inner.graph.set_constant(carried, make_constant(std::move(zeros)));
+    }
+    inner.random("k", {2, 2, 1, 1}, 5);
+    inner.node("Conv", {"carried", "k"}, {"made"});
+    if (loop) inner.output("go");
+    inner.output("made");
+    return std::make_shared<Graph>(std::move(inner.graph));
+  };
+  Node choice;
+  choice.name = "choice";
+  choice.op = {"", "If"};
+  choice.inputs = {b.value("cond")};
+  choice.outputs = {b.value("z")};
+  choice.attributes.set("then_branch", SubgraphPtr(body_of(false)));
+  choice.attributes.set("else_branch", SubgraphPtr(body_of(false)));
+  b.graph.add_node(choice);
+  Node loop;
+  loop.name = "loop";
+  loop.op = {"", "Loop"};
+  loop.inputs = {b.value("trips"), b.value("cond"), b.value("z")};
+  loop.outputs = {b.value("l")};
+  loop.attributes.set("body", SubgraphPtr(body_of(true)));
+  b.graph.add_node(loop);
+  conv(b, "l", "y");
+  b.output("y");
+  b.output("t");
+  const Planned p(b.graph,
+                  ranges({{"x", {-1, 1}}, {"c1", {-1, 1}}, {"l", {-1, 1}}, {"y", {-1, 1}}}));
+  CHECK(p.plan.quantized.size() == 2);
+  Graph result = b.graph;
+  insert_qdq(result, p.plan);
+  CHECK(verify(result).empty());
+  for (const char* name : {"twist", "choice", "loop"}) {
+    INFO(name);
+    const auto find = [&](const Graph& graph) -> const Node& {
+      for (const NodeId id : graph.nodes()) {
+        if (graph.node(id).name == name) return graph.node(id);
+      }
+      throw Error(Error::Kind::internal, "no such node");
+    };
+    const Node& before = find(b.graph);
+    const Node& after = find(result);
+    CHECK(after.op == before.op);
+    REQUIRE(after.attributes.entries().size() == before.attributes.entries().size());
+    for (const auto& entry : before.attributes.entries()) {
+      REQUIRE(after.attributes.has(entry.name));
+      if (before.op.domain.empty()) {
+        CHECK(to_text(*after.attributes.subgraph(entry.name)) ==
+              to_text(*before.attributes.subgraph(entry.name)));
+      }
+    }
+    if (!before.op.domain.empty()) {
+      CHECK(after.attributes.real("angle", 0) == 0.25F);
+      CHECK(after.attributes.text("words", "") == "kept as they are");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace qtool
