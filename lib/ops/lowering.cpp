@@ -58,7 +58,7 @@ bool moves_codes(const LowerContext& context, size_t count) {
   const QuantParams* result = context.outputs[0].params;
   for (size_t i = 0; i < std::min(count, context.inputs.size()); ++i) {
     const LowerInput& input = context.inputs[i];
-    if (!input.present || (input.constant != nullptr && input.params == nullptr)) continue;
+    if (!input.present) continue;
     if ((input.params == nullptr) != (result == nullptr)) return false;
     if (result != nullptr && !(*input.params == *result)) return false;
   }

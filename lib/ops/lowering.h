@@ -31,10 +31,10 @@ int residual_input(const LowerContext& context);
 onednn::Operand operand(const LowerInput& input, Layout layout);
 onednn::Operand operand(const LowerOutput& output, Layout layout);
 
-/// Whether moving codes without changing them is right: all varying inputs and the output have
-/// equal parameters, or none has any. Only the first `count` inputs are looked at: those behind
-/// say how to move.
-bool moves_codes(const LowerContext& context, size_t count = SIZE_MAX);
+/// Whether moving codes without changing them is right: the moved inputs, constants too, and the
+/// output have equal parameters, or none has any. The first `count` inputs are moved; those behind
+/// say how to.
+bool moves_codes(const LowerContext& context, size_t count = 1);
 
 /// "", or why make_copy and the like cannot move the first `count` inputs to output 0.
 std::string move_problem(const LowerContext& context, size_t count = 1);

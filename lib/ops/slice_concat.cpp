@@ -82,13 +82,13 @@ std::vector<Tensor> concat_reference(const ReferenceCall& call) {
 
 Lowering lower_concat(const LowerContext& context) {
   if (!context.post_ops.empty()) return Lowering::refuse("post-ops behind Concat");
-  if (!moves_codes(context)) return Lowering::refuse("inputs of different scales");
   const LowerOutput& out = context.outputs[0];
   if (!movable(out.dtype))
     return Lowering::refuse("elements of type " + std::string(name(out.dtype)));
   for (const LowerInput& input : context.inputs) {
     if (input.dtype != out.dtype) return Lowering::refuse("floats among codes");
   }
+  if (!moves_codes(context, SIZE_MAX)) return Lowering::refuse("inputs of different scales");
   const Layout layout = out.shape.size() >= 3 ? common_layout(context) : Layout::plain;
   const size_t axis = concat_axis(context.node, out.shape.size());
   CopySpec spec;

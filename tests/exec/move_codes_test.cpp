@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ops that move data do so on codes where their input and result have one scale: no floats are
 // made in between, and the result is that of the reference, bit for bit.
+#include <algorithm>
+
 #include "catch.h"
 #include "exec/agree.h"
 #include "exec/model.h"
@@ -54,6 +56,31 @@ TEST_CASE("Codes are moved as codes") {
   check_moves_codes(moved("Gather", images, {list({3, 0, -1})}, {{"axis", int64_t{1}}}), "Gather");
   check_moves_codes(moved("Resize", images, {nullptr, f32({4}, {1, 1, 2, 2})}, {}), "Resize");
   check_moves_codes(moved("Split", images, {list({2})}, {}), "Split");
+}
+
+TEST_CASE("Floats of a constant are no codes because the result is") {
+  Model table(19);
+  const Constant values = noise({6, 4});
+  const ValueId rows = table.constant(values);
+  const ValueId indices = table.input("indices", {DType::int64, Shape{3}});
+  table.output(table.qdq(table.add("Gather", {rows, indices}), kGrid));
+  Session session(table.graph, builtin_ops(), {});
+  TensorMap feeds;
+  feeds.emplace("indices", list({4, 0, 5})->clone());
+  const Tensor y = session.run(feeds).begin()->second.clone();
+  size_t at = 0;
+  for (const size_t row : {4, 0, 5}) {
+    for (size_t column = 0; column < 4; ++column) {
+      const float value = values->data<float>()[row * 4 + column];
+      CHECK(y.data<float>()[at++] == Approx(std::clamp(value, -3.6F, 4.05F)).margin(0.0151));
+    }
+  }
+
+  Model joined(19);
+  const ValueId x = joined.qdq(joined.input("x", {2, 3}), kGrid);
+  const ValueId rest = joined.constant(noise({2, 5}));
+  joined.output(joined.qdq(joined.add("Concat", {x, rest}, {{"axis", int64_t{1}}}), kGrid));
+  CHECK(disagreement(joined.graph, 0, 0) == "");
 }
 
 TEST_CASE("Codes are gathered by indices that are computed at run time") {
