@@ -110,6 +110,10 @@ TEST_CASE("files of records are read record by record, not held") {
     REQUIRE(data->size() == kRecords);
     for (size_t i = 0; i < kRecords; ++i) (void)data->get(i);
     (void)data->provenance();
+#ifndef __SANITIZE_ADDRESS__  // keeps freed memory to catch its use
     CHECK(resident_bytes() < before + 10'000'000);
+#else
+    static_cast<void>(before);
+#endif
   }
 }
