@@ -138,7 +138,9 @@ Target parse_target(const std::string& yaml) {
   target.fixed_ranges = member_or(json, "fixed_ranges", false);
   target.remove_activations = member_or(json, "remove_activations", true);
   const Json computes = member<Json>(json, "computes");
-  for (const auto& [name, value] : computes.items()) {
+  for (const auto& item : computes.items()) {
+    const std::string& name = item.key();
+    const Json& value = item.value();
     within_frame([&] { return "computes: " + name; },
                  [&] { target.computes.emplace(op_key(name), parse_op(value)); });
   }

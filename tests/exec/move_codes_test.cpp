@@ -69,7 +69,7 @@ TEST_CASE("Floats of a constant are no codes because the result is") {
   feeds.emplace("indices", list({4, 0, 5})->clone());
   const Tensor y = session.run(feeds).begin()->second.clone();
   size_t at = 0;
-  for (const size_t row : {4, 0, 5}) {
+  for (const size_t row : {size_t{4}, size_t{0}, size_t{5}}) {
     for (size_t column = 0; column < 4; ++column) {
       const float value = values->data<float>()[row * 4 + column];
       CHECK(y.data<float>()[at++] == Approx(std::clamp(value, -3.6F, 4.05F)).margin(0.0151));

@@ -84,7 +84,8 @@ std::string check(const Case& test, Rng& rng) {
   Tensor floats(DType::float32, {filters});
   const float unit = test.scales.source * test.scales.weights;
   for (size_t m = 0; m < static_cast<size_t>(filters); ++m)
-    floats.data<float>()[m] = static_cast<float>(codes.data<int32_t>()[m]) * unit;
+    floats.data<float>()[m] =
+        static_cast<float>(codes.data<int32_t>()[static_cast<size_t>(m)]) * unit;
 
   const QuantParams source =
       checked_params({8, false, false}, {test.scales.source}, {test.source_zero});

@@ -130,14 +130,14 @@ using Indices = std::index_sequence<i...>;
 
 /// What the sums start from.
 template <int panels, size_t... i>
-QTOOL_TARGET_VNNI [[gnu::always_inline]] inline void start(const Tile& tile, __m512i* sum,
+[[gnu::always_inline]] QTOOL_TARGET_VNNI inline void start(const Tile& tile, __m512i* sum,
                                                            Indices<i...>) {
   ((sum[i] = _mm512_loadu_si512(tile.column_add + i % panels * kPanel)), ...);
 }
 
 /// One row's quad times a quad of each panel, and, where `sums`, to the row's own sum.
 template <bool sums, size_t... p>
-QTOOL_TARGET_VNNI [[gnu::always_inline]] inline void add_row(const uint8_t* left,
+[[gnu::always_inline]] QTOOL_TARGET_VNNI inline void add_row(const uint8_t* left,
                                                              const __m512i* right, __m512i* sum,
                                                              __m512i* own, Indices<p...>) {
   int32_t quad = 0;
@@ -148,7 +148,7 @@ QTOOL_TARGET_VNNI [[gnu::always_inline]] inline void add_row(const uint8_t* left
 }
 
 template <bool sums, size_t... r, size_t... p>
-QTOOL_TARGET_VNNI [[gnu::always_inline]] inline void add_quad(const uint8_t* left, int64_t stride,
+[[gnu::always_inline]] QTOOL_TARGET_VNNI inline void add_quad(const uint8_t* left, int64_t stride,
                                                               const int8_t* right, int64_t panel,
                                                               __m512i* sum, __m512i* own,
                                                               Indices<r...>, Indices<p...> panels) {
@@ -159,7 +159,7 @@ QTOOL_TARGET_VNNI [[gnu::always_inline]] inline void add_quad(const uint8_t* lef
 }
 
 template <int panels, bool sums, size_t... i>
-QTOOL_TARGET_VNNI [[gnu::always_inline]] inline void store(const __m512i* sum, const __m512i* own,
+[[gnu::always_inline]] QTOOL_TARGET_VNNI inline void store(const __m512i* sum, const __m512i* own,
                                                            int32_t row_factor, int32_t* to,
                                                            Indices<i...>) {
   const __m512i factor = _mm512_set1_epi32(row_factor);
