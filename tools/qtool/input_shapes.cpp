@@ -17,20 +17,26 @@ std::pair<std::string, Shape> parse_one(const std::string& text) {
   };
   const size_t equals = text.rfind('=');
   if (equals == std::string::npos || equals == 0) throw wrong();
+  auto shape = parse_extents(text.substr(equals + 1));
+  if (!shape) throw wrong();
+  return {text.substr(0, equals), std::move(*shape)};
+}
+
+}  // namespace
+
+std::optional<Shape> parse_extents(const std::string& text) {
   Shape shape;
-  for (const std::string& word : split(text.substr(equals + 1), ',')) {
+  for (const std::string& word : split(text, ',')) {
     int64_t extent = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), extent);
     constexpr int64_t kMost = int64_t{1} << 31;
     if (error != std::errc() || end != word.data() + word.size() || extent < 1 || extent > kMost)
-      throw wrong();
+      return std::nullopt;
     shape.push_back(extent);
   }
   element_count(shape);
-  return {text.substr(0, equals), std::move(shape)};
+  return shape;
 }
-
-}  // namespace
 
 InputShapes parse_input_shapes(std::span<const std::string> texts) {
   InputShapes shapes;

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,9 @@ namespace qtool {
 
 /// Shapes of a model's inputs by name, for extents that the model leaves open.
 using InputShapes = std::map<std::string, Shape>;
+
+/// "3,224,224": extents from 1 to 2^31, or nothing where the text is none such.
+std::optional<Shape> parse_extents(const std::string& text);
 
 /// Of "NAME=1,3,224,224" each, a whole shape. Errors (usage): anything else.
 InputShapes parse_input_shapes(std::span<const std::string> texts);

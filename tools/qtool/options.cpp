@@ -2,7 +2,6 @@
 #include "options.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "data/random.h"
 #include "exec/batch.h"
@@ -74,23 +73,6 @@ void DataOptions::declare(CLI::App& app, bool required, const char* what) {
 
 namespace {
 
-/// "3,224,224".
-Shape parse_shape(const std::string& text) {
-  Shape shape;
-  for (const std::string& part : qtool::split(text, ',')) {
-    int64_t extent = 0;
-    const char* end = part.data() + part.size();
-    const auto parsed = std::from_chars(part.data(), end, extent);
-    if (parsed.ec != std::errc{} || parsed.ptr != end || extent < 1) {
-      throw usage_error("--shape " + text + " is no list of extents",
-                        "Write them with commas, such as 3,224,224, without the batch.");
-    }
-    shape.push_back(extent);
-  }
-  element_count(shape);
-  return shape;
-}
-
 /// Where the first dimension of all inputs is the batch, a sample is one part of it; otherwise
 /// (scalars, states with the batch further behind) it is what a whole run takes.
 std::unique_ptr<Dataset> open_random_for(size_t count, std::span<const RunnerValue> inputs,
@@ -125,7 +107,12 @@ Shape sample_shape(std::span<const std::string> texts) {
   if (texts.size() > 1 || texts[0].find('=') != std::string::npos)
     throw usage_error("--shape NAME=EXTENT,... is for --data random:N",
                       "Of raw data give the shape of a sample, such as --shape 3,224,224.");
-  return parse_shape(texts[0]);
+  auto shape = parse_extents(texts[0]);
+  if (!shape) {
+    throw usage_error("--shape " + texts[0] + " is no list of extents",
+                      "Write them with commas, such as 3,224,224, without the batch.");
+  }
+  return std::move(*shape);
 }
 
 }  // namespace
