@@ -18,5 +18,6 @@ PassPtr fold_batch_norm();
 PassPtr fold_batch_norm_ahead();
 PassPtr eliminate_dead();
 PassPtr upgrade_opset(int64_t opset);
+PassPtr drop_qdq();
 
 }  // namespace qtool

@@ -149,6 +149,33 @@ TEST_CASE("qat learns from labels, scores, outputs and features; a dry run write
   CHECK(files_in(folder.path()).empty());
 }
 
+TEST_CASE("qat starts from a model that ptq made") {
+  const TemporaryFolder folder;
+  const fs::path quantized = folder / "int8.onnx";
+  REQUIRE(run(words({"ptq", kModel, "--samples", "320", "-o", quantized}, train_data())).code == 0);
+  const Words tuning{"--epochs",
+                     "1",
+                     "--samples",
+                     "320",
+                     "--bits",
+                     "w4a4",
+                     "--distill",
+                     "--val-samples",
+                     "500",
+                     "--val",
+                     shipped("glyphs_test.npz")};
+  const Outcome outcome =
+      run(words({"qat", quantized, "-o", folder / "q.onnx", "--json"}, train_data(), tuning));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(has(outcome.err, "are taken out"));
+  const Json json = Json::parse(outcome.out);
+  // What the int8 model approximates is what the float file has, but for its weights' rounding.
+  CHECK(json.at("float_accuracy").get<double>() == Approx(top1(kModel)).margin(0.006));
+  CHECK(json.at("accuracy").get<double>() > 0.9);
+  CHECK(top1(folder / "q.onnx") == Approx(json.at("accuracy").get<double>()).margin(0.001));
+}
+
 TEST_CASE("qat ends early: no better accuracy, no time left") {
   const TemporaryFolder folder;
   const fs::path output = folder / "q.onnx";

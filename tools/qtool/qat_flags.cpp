@@ -102,7 +102,7 @@ double parse_time(const std::string& text) {
 }  // namespace
 
 void declare(CLI::App& app, QatFlags& flags) {
-  app.add_option("MODEL", flags.model, "the float ONNX model")->required();
+  app.add_option("MODEL", flags.model, "the float ONNX model, or one that ptq made")->required();
   app.add_option("-o,--output", flags.output, "the quantized model to write, after each epoch")
       ->type_name("FILE");
   app.add_flag("--external-data", flags.external_data, kExternalDataHelp);

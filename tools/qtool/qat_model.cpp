@@ -5,16 +5,40 @@
 
 #include "exec/session_runner.h"
 #include "ops/gradient.h"
+#include "passes/passes.h"
+#include "passes/pipelines.h"
 #include "quant/insert_qdq.h"
 
 namespace qtool {
 
 namespace {
 constexpr size_t kCalibrationSamples = 500;
+
+/// The model in the file; one with QuantizeLinear and DequantizeLinear as what it approximates.
+LoadedModel open_float_model(const QatFlags& flags, Log& log) {
+  LoadedModel model = open_model(flags.model);
+  if (flags.plan.allow_quantized) return model;
+  const int dropped = within_frame([&] { return flags.model; },
+                                   [&] {
+                                     Graph graph = model.graph;
+                                     const PassContext context{builtin_ops(), &log};
+                                     run_pipeline(graph, preparation_pipeline(), context);
+                                     const int count = drop_qdq()->run(graph, context);
+                                     if (count > 0) model.graph = std::move(graph);
+                                     return count;
+                                   });
+  if (dropped > 0) {
+    log.warn(flags.model +
+             ": its QuantizeLinear and DequantizeLinear are taken out; ranges are calibrated anew, "
+             "weights begin as their codes say");
+  }
+  return model;
 }
 
+}  // namespace
+
 QatModel::QatModel(const QatFlags& flags, size_t samples, const Globals& globals, Log& log)
-    : flags_(flags), log_(log), model_(open_model(flags.model)), target_(flags.plan.load()),
+    : flags_(flags), log_(log), model_(open_float_model(flags, log)), target_(flags.plan.load()),
       graph_(quantizable_graph(model_, target_, log)), inputs_(declared_inputs(graph_)) {
   within_frame([&] { return flags_.model; },
                [&] {
