@@ -114,7 +114,7 @@ TEST_CASE("accuracy does not depend on the batch size") {
     in1 += order[0].second == labels[n];
   }
 
-  for (const size_t batch : {1, 7, 60}) {
+  for (const size_t batch : {1U, 7U, 60U}) {
     ClassificationMetrics metrics;
     for (size_t begin = 0; begin < kSamples; begin += batch) {
       const size_t count = std::min(batch, kSamples - begin);

@@ -13,7 +13,7 @@ TEST_CASE("Sets stand by their lowest member, in whatever order they were joined
   sets.join(1, 3);
   CHECK(sets.root(6) == 4);
   sets.join(6, 3);
-  for (const size_t member : {1, 3, 4, 5, 6}) CHECK(sets.root(member) == 1);
+  for (const size_t member : {1U, 3U, 4U, 5U, 6U}) CHECK(sets.root(member) == 1);
   CHECK(sets.root(0) == 0);
   CHECK(sets.root(2) == 2);
 }
