@@ -7,6 +7,7 @@
 #include <set>
 
 #include "data/yaml.h"
+#include "quant/methods.h"
 #include "quant/names.h"
 #include "quant/target.h"
 #include "support/file.h"
@@ -211,13 +212,17 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.allow_quantized = member<bool>(json, key);
       } else if (key == "reduce_range") {
         recipe.reduce_range = member<bool>(json, key);
+      } else if (key == "method") {
+        set_methods(recipe, join(text_list(json, "method"), ","));
+      } else if (key == "iterations") {
+        recipe.iterations = member<size_t>(json, key);
       } else if (key == "target") {
         recipe.target = member<std::string>(json, key);
       } else {
         const std::vector<std::string> keys{
-            "activations",  "allow_quantized", "bias_correction", "bits",         "edges_too",
-            "exclude",      "include",         "per_channel",     "reduce_range", "rules",
-            "smooth_quant", "target",          "weights"};
+            "activations",  "allow_quantized", "bias_correction", "bits",   "edges_too",
+            "exclude",      "include",         "iterations",      "method", "per_channel",
+            "reduce_range", "rules",           "smooth_quant",    "target", "weights"};
         throw input_error(
             "a recipe has no key \"" + key + '"',
             "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));

@@ -19,6 +19,14 @@ enum class WeightMethod {
   mse,     ///< the least squared error
 };
 
+/// How a weight's codes follow from its elements and its grid.
+enum class Rounding {
+  nearest,
+  adaround,  ///< these learn it from samples (lib/rounding)
+  brecq,
+  qdrop,
+};
+
 /// What one rule wishes for the nodes that it matches; what is not set is as elsewhere.
 struct Wishes {
   std::optional<RangeMethod> activation_method = {};  ///< of what they read
@@ -51,7 +59,9 @@ struct Recipe {
   bool bias_correction = true;         ///< take the mean error that rounded weights make off biases
   std::vector<RecipeRule> rules = {};  ///< for some nodes; later ones win over earlier ones
   std::string target = {};             ///< the target that the recipe is made for; empty: any
-  bool smooth_quant = true;      ///< bring channels of unlike sizes to like ones where it pays
+  bool smooth_quant = true;  ///< bring channels of unlike sizes to like ones where it pays
+  Rounding rounding = Rounding::nearest;
+  std::optional<size_t> iterations = {};  ///< of a method that learns, for each layer or block
   bool reduce_range = false;     ///< keep sums of two products in 16 bits, for x86 without VNNI
   bool allow_quantized = false;  ///< take a model that has Q/DQ already, leaving those parts
 };
@@ -62,9 +72,9 @@ RangeMethod activation_method(const Recipe& recipe, const QuantType& type);
 WeightMethod weight_method(const Recipe& recipe, const QuantType& type);
 
 /// A YAML file of the schema "qtool.recipe/1": target, activations, weights (minmax, mse),
-/// per_channel, bits, include, exclude ..., and rules: a list of objects with match (a pattern or
-/// several) and any of activations, weights, bits, scheme, per_channel, float. Errors (input): an
-/// unknown key, a value that its key cannot have.
+/// per_channel, bits, method, include, exclude ..., and rules: a list of objects with match (a
+/// pattern or several) and any of activations, weights, bits, scheme, per_channel, float. Errors
+/// (input): an unknown key, a value that its key cannot have.
 Recipe parse_recipe(const std::string& yaml);
 
 /// By name of a compiled-in recipe, otherwise by path of a file. Errors (usage): neither, with what

@@ -70,6 +70,31 @@ TEST_CASE("table and model have the same bytes at any thread count and batch siz
   }
 }
 
+TEST_CASE("ptq --method learns from samples, the same with any memory, and says what it lacks") {
+  const TemporaryFolder folder;
+  const std::string model = shipped("glyphs_cnn.onnx");
+  const auto learn = [&](const std::string& output, const std::vector<std::string>& more) {
+    return run(
+        words({"ptq", model, "--calibration", quantized().table, "--bits", "w3a4", "--method",
+               "brecq", "--iterations", "60", "--samples", "48", "-o", folder / output},
+              train_data(), more));
+  };
+  const Outcome outcome = learn("a.onnx", {"-v"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(has(outcome.err, "of the weights rounded otherwise"));
+  REQUIRE(learn("b.onnx", {"--threads", "1", "--mem-limit", "1MiB"}).code == 0);
+  CHECK(read_file(folder / "a.onnx", 1 << 24) == read_file(folder / "b.onnx", 1 << 24));
+  const auto refused = [&](const std::vector<std::string>& flags, const std::string& said) {
+    const Outcome result = run(words({"ptq", model, "-o", folder / "c.onnx"}, flags));
+    CHECK(result.code == 2);
+    CHECK(has(result.err, said));
+  };
+  refused({"--calibration", quantized().table, "--method", "adaround"}, "--data");
+  refused({"--calibration", quantized().table, "--method", "adaruond"}, "adaround");
+  refused(words({"--method", "adaround,brecq"}, train_data()), "both decide");
+}
+
 TEST_CASE("ptq with data gives the same model as calibrate and ptq") {
   const TemporaryFolder folder;
   const std::string model = shipped("glyphs_cnn.onnx");

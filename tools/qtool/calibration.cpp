@@ -4,6 +4,7 @@
 #include "calibration_memory.h"
 #include "exec/session_runner.h"
 #include "passes/pipelines.h"
+#include "quant/methods.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -57,6 +58,14 @@ void PlanOptions::declare(CLI::App& app) {
                "scales, only where these sums could saturate");
   app.add_flag("--no-smooth-quant", no_smooth_quant,
                "do not scale the channels of what products read, and their weights inversely");
+  app.add_option(
+         "--method", method,
+         "with commas between: what qtool methods lists, such as adaround; those that learn "
+         "take --data")
+      ->type_name("NAME");
+  app.add_option("--iterations", iterations,
+                 "of a method that learns, for each layer or block; default: 2000")
+      ->check(CLI::Range(1, 1000000));
   app.add_flag("--allow-quantized", allow_quantized,
                "take a model that is partly quantized already");
 }
@@ -68,6 +77,8 @@ Recipe PlanOptions::recipe() const {
   result.include.insert(result.include.end(), include.begin(), include.end());
   result.exclude.insert(result.exclude.end(), exclude.begin(), exclude.end());
   if (!bits.empty()) set_bits(result, bits);
+  if (!method.empty()) set_methods(result, method);
+  if (iterations) result.iterations = iterations;
   if (edges_too) result.edges_too = true;
   if (no_bias_correction) result.bias_correction = false;
   if (no_smooth_quant) result.smooth_quant = false;

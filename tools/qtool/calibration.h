@@ -22,6 +22,8 @@ struct PlanOptions {
   bool reduce_range = false;
   bool no_smooth_quant = false;
   bool allow_quantized = false;
+  std::string method;
+  std::optional<size_t> iterations;
 
   void declare_target(CLI::App& app);
   void declare(CLI::App& app);

@@ -43,6 +43,7 @@ std::function<int()> declare_compare(CLI::App& app, const Globals& globals);
 std::function<int()> declare_doctor(CLI::App& app, const Globals& globals);
 std::function<int()> declare_eval(CLI::App& app, const Globals& globals);
 std::function<int()> declare_inspect(CLI::App& app, const Globals& globals);
+std::function<int()> declare_methods(CLI::App& app, const Globals& globals);
 std::function<int()> declare_ptq(CLI::App& app, const Globals& globals);
 std::function<int()> declare_qat(CLI::App& app, const Globals& globals);
 std::function<int()> declare_report(CLI::App& app, const Globals& globals);

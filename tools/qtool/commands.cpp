@@ -16,6 +16,8 @@ constexpr std::array kCommands{
     Command{"calibrate", "run data through a model and record the ranges of its tensors",
             declare_calibrate},
     Command{"ptq", "quantize a model after training", declare_ptq},
+    Command{"methods", "the methods of ptq: when to use each, what it costs and needs",
+            declare_methods},
     Command{"qat", "fine-tune a model with quantization in the loop", declare_qat},
     Command{"eval", "accuracy of a model on labelled data", declare_eval},
     Command{"compare", "every tensor of a quantized model against the float one, worst first",

@@ -3,6 +3,8 @@
 #include <map>
 
 #include "calibration.h"
+#include "calibration_memory.h"
+#include "learning.h"
 #include "onnx_io/onnx_io.h"
 #include "passes/qoperator_form.h"
 #include "quant/algorithms/smooth_quant.h"
@@ -23,13 +25,19 @@ struct PtqFlags {
   DataOptions data;
   PlanOptions plan;
   std::string format = "qdq";
+  std::string memory_limit;
   bool dry_run = false;
   bool external_data = false;
 };
 
 void check(const PtqFlags& flags) {
-  const int sources = (flags.calibration.empty() ? 0 : 1) + (flags.data.given() ? 1 : 0) +
-                      (flags.from_plan.empty() ? 0 : 1);
+  const bool learning = learns(flags.plan.recipe());
+  if (learning && !flags.data.given())
+    throw usage_error("the method learns from samples, and there are none", "Give --data.");
+  const bool ranges_of_data = flags.data.given() && !learning;
+  int sources = (flags.calibration.empty() ? 0 : 1) + (ranges_of_data ? 1 : 0) +
+                (flags.from_plan.empty() ? 0 : 1);
+  if (learning && sources == 0) sources = 1;
   if (sources != 1) {
     throw usage_error(
         sources == 0 ? "nothing to take ranges from" : "more than one source of ranges",
@@ -67,6 +75,9 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   const LoadedModel model = open_model(flags.model);
   const Target target = flags.plan.load();
   Graph graph = quantizable_graph(model, target, log);
+  const Recipe recipe = flags.plan.recipe();
+  std::optional<uint64_t> limit;
+  if (!flags.memory_limit.empty()) limit = parse_bytes("--mem-limit", flags.memory_limit);
   QuantPlan plan;
   bool random = false;
   if (!flags.from_plan.empty()) {
@@ -74,14 +85,17 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
                                [&] { return smoothings_from_json(read_json(flags.from_plan)); }));
     plan = read_plan(flags.from_plan, graph);
   } else {
+    CalibrationOptions how;
+    how.memory_limit = limit;
+    const bool calibrated = !flags.calibration.empty();
     const CalibrationTable table =
-        flags.data.given() ? calibrate_model(model, flags.data, flags.plan, {}, globals, log)
-                           : table_of(model, flags.calibration);
-    if (!flags.data.given() && is_random(table.data)) log.warn(kRandomWarning);
+        calibrated ? table_of(model, flags.calibration)
+                   : calibrate_model(model, flags.data, flags.plan, how, globals, log);
+    if (calibrated && is_random(table.data)) log.warn(kRandomWarning);
     random = is_random(table.data);
-    plan = within_frame(
-        [&] { return flags.model; },
-        [&] { return smooth_and_plan(graph, builtin_ops(), table, target, flags.plan.recipe()); });
+    plan =
+        within_frame([&] { return flags.model; },
+                     [&] { return smooth_and_plan(graph, builtin_ops(), table, target, recipe); });
   }
   if (plan.placements.empty()) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +
@@ -89,6 +103,10 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   }
   std::string text = summary(plan, graph);
   if (!flags.plan_file.empty()) write_plan(flags.plan_file, plan, graph);
+  if (learns(recipe)) {
+    within_frame([&] { return flags.model; },
+                 [&] { learn(graph, plan, recipe, flags.data, limit, globals, log); });
+  }
   insert_qdq(graph, plan);
   if (flags.format == "qoperator") text += form_text(to_qoperator_form(graph));
   stamp(graph, model, plan);
@@ -140,6 +158,10 @@ std::function<int()> declare_ptq(CLI::App& app, const Globals& globals) {
                  "QLinearConv, QLinearMatMul and com.microsoft's QLinear... where there is one")
       ->check(CLI::IsMember({"qdq", "qoperator"}))
       ->capture_default_str();
+  app.add_option("--mem-limit", flags->memory_limit,
+                 "at most so much resident memory, such as 512MiB; samples that a method learns "
+                 "from go to files beyond it")
+      ->type_name("SIZE");
   app.add_flag("--dry-run", flags->dry_run, "say what would be done, write no model");
   app.footer(
       "Example: qtool ptq model.onnx --calibration table.json -o model.int8.onnx --plan plan.json");

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quant/methods.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "support/text.h"
+
+namespace qtool {
+
+namespace {
+
+template <Rounding rounding>
+void round_by(Recipe& recipe) {
+  recipe.rounding = rounding;
+}
+
+constexpr std::array kMethods{
+    Method{"smooth-quant",
+           "transformers: channels of unlike sizes in front of products; on by itself",
+           "none to speak of", "a table", "Xiao et al. 2022, arXiv:2211.10438",
+           [](Recipe& recipe) { recipe.smooth_quant = true; }},
+    Method{"bias-correction", "always: takes off the mean error of rounded weights; on by itself",
+           "none to speak of", "a table", "Nagel et al. 2019, arXiv:1906.04721",
+           [](Recipe& recipe) { recipe.bias_correction = true; }},
+    Method{"adaround", "4-bit weights, or 8-bit ones per tensor; activations of 8 bits", "minutes",
+           "some 1,000 samples, no labels", "Nagel et al. 2020, arXiv:2004.10568",
+           round_by<Rounding::adaround>},
+    Method{"brecq", "2- to 4-bit weights: learns block by block, activation scales as well",
+           "minutes", "some 1,000 samples, no labels", "Li et al. 2021, arXiv:2102.05426",
+           round_by<Rounding::brecq>},
+    Method{"qdrop", "activations of 4 bits or fewer: brecq that drops the rounding of some of them",
+           "minutes, a little more than brecq", "some 1,000 samples, no labels",
+           "Wei et al. 2022, arXiv:2203.05740", round_by<Rounding::qdrop>},
+};
+
+}  // namespace
+
+std::span<const Method> methods() { return kMethods; }
+
+void set_methods(Recipe& recipe, const std::string& names) {
+  recipe.rounding = Rounding::nearest;
+  for (const std::string& name : split(names, ',')) {
+    const auto found =
+        std::ranges::find_if(kMethods, [&](const Method& method) { return name == method.name; });
+    if (found == kMethods.end()) {
+      std::vector<std::string> known;
+      for (const Method& method : kMethods) known.emplace_back(method.name);
+      throw usage_error("there is no method \"" + name + '"',
+                        "The methods are " + join(known, ", ") + "; qtool methods says when." +
+                            did_you_mean(name, known));
+    }
+    const Rounding before = recipe.rounding;
+    found->choose(recipe);
+    if (before != Rounding::nearest && before != recipe.rounding) {
+      throw usage_error(to_string(before) + " and " + to_string(recipe.rounding) +
+                            " both decide how weights are rounded",
+                        "Choose one of them.");
+    }
+  }
+}
+
+std::string to_string(Rounding rounding) {
+  switch (rounding) {
+    case Rounding::nearest: return "nearest";
+    case Rounding::adaround: return "adaround";
+    case Rounding::brecq: return "brecq";
+    case Rounding::qdrop: return "qdrop";
+  }
+  return "nearest";
+}
+
+}  // namespace qtool

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ops/op_def.h"
+#include "rounding/sample_store.h"
+
+namespace qtool {
+
+/// Samples are computed so many at a time.
+inline constexpr size_t kLeadBatch = 16;
+
+/// Tensors of all samples, by value.
+using Stores = std::map<ValueId, std::shared_ptr<SampleStore>>;
+
+/// Computes these nodes of a graph for all samples: `inputs` are read from the stores, `outputs`
+/// are added to them.
+void lead(const Graph& graph, const OpRegistry& ops, const Facts& facts,
+          std::span<const NodeId> nodes, std::span<const ValueId> inputs,
+          std::span<const ValueId> outputs, size_t samples, MemoryBudget& budget, Stores& stores);
+
+}  // namespace qtool

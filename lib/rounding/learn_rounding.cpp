@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rounding/learn_rounding.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "ops/gradient.h"
+#include "quant/names.h"
+
+namespace qtool {
+
+namespace {
+
+/// All samples, input by input.
+Stores gather(const Graph& graph, const FeedSource& source, size_t count, MemoryBudget& budget) {
+  if (count == 0) throw input_error("there are no samples to learn the rounding from");
+  Stores stores;
+  size_t first = 0;
+  while (const auto batch = source()) {
+    for (const ValueId id : graph.required_inputs()) {
+      const Tensor& part = batch->inputs.at(graph.value(id).name);
+      const auto samples = static_cast<int64_t>(batch->ids.size());
+      if (part.rank() == 0 || part.shape()[0] != samples) {
+        throw unsupported_error("the input \"" + graph.value(id).name +
+                                "\" does not count the samples in its first dimension");
+      }
+      std::shared_ptr<SampleStore>& store = stores[id];
+      if (store == nullptr) {
+        const Shape row(part.shape().begin() + 1, part.shape().end());
+        store = std::make_shared<SampleStore>(part.dtype(), row, count, budget);
+      }
+      store->write(first, part.view());
+    }
+    first += batch->ids.size();
+  }
+  QTOOL_CHECK(first == count, "another number of samples");
+  return stores;
+}
+
+std::map<std::string, Shape> batch_shapes(const Stores& inputs, const Graph& graph) {
+  std::map<std::string, Shape> shapes;
+  for (const auto& [id, store] : inputs)
+    shapes.emplace(graph.value(id).name, store->read(0, 1).shape());
+  for (auto& [name, shape] : shapes) shape.at(0) = static_cast<int64_t>(kLeadBatch);
+  return shapes;
+}
+
+class Learner {
+ public:
+  Learner(const Graph& graph, const QuantPlan& plan, const FeedSource& samples, size_t count,
+          const RoundingOptions& options)
+      : graph_(graph), plan_(plan), options_(options), count_(count), budget_(options.memory),
+        reference_(gather(graph, samples, count, budget_)), quantized_(reference_) {
+    prepare();
+  }
+
+  RoundedModel run() {
+    const auto shapes = batch_shapes(reference_, graph_);
+    const Facts float_facts = infer_facts(graph_, training_ops(), {shapes});
+    const Facts facts = infer_facts(model(), training_ops(), {shapes});
+    const SegmentGraphs graphs{
+        graph_, float_facts, model(), facts, static_cast<int64_t>(kLeadBatch), [&](NodeId id) {
+          return layers_.contains(id);
+        }};
+    const std::vector<Segment> all = segments(graphs, options_.granularity);
+    RoundedModel result;
+    for (size_t s = 0; s < all.size(); ++s) {
+      within_frame(
+          [&] {
+            return all[s].layers.empty() ? std::string("the last nodes")
+                                         : graph_.describe(all[s].layers[0]);
+          },
+          [&] { visit(graphs, all[s], s, all.size(), result.notes); });
+    }
+    result.graph = with_learned_constants(graph_, parameters());
+    result.plan = learned_plan(result.graph, builtin_ops(), plan_, training_);
+    return result;
+  }
+
+ private:
+  Graph& model() { return training_.trainable.graph; }
+  std::vector<Parameter>& parameters() { return training_.trainable.parameters; }
+
+  /// The quantized graph with Relus and Clips where they were, weights bare, parameters constant.
+  void prepare() {
+    QuantPlan whole = plan_;
+    whole.removed.clear();
+    GridOptions grids;
+    grids.learn_zero_points = false;
+    training_ = insert_fake_quant(trainable(graph_, training_ops()), training_ops(), whole, grids);
+    bound_scales();
+    for (size_t p = 0; p < parameters().size(); ++p) by_value_.emplace(parameters()[p].id, p);
+    const OpKey fake_quantize{kTrainingDomain, "FakeQuantize"};
+    for (const NodeId id : model().nodes()) {
+      const Node& node = model().node(id);
+      if (node.op != fake_quantize) continue;
+      const auto weight = by_value_.find(node.inputs[0]);
+      const bool bare = weight != by_value_.end() &&
+                        parameters()[weight->second].kind == Parameter::Kind::weight &&
+                        model().value(node.inputs[0]).uses.size() == 1;
+      const auto placed = std::ranges::find_if(plan_.placements, [&](const Placement& each) {
+        return each.value == node.inputs[0] && each.kind == Placement::Kind::constant;
+      });
+      if (!bare || placed == plan_.placements.end()) continue;
+      for (const Use& use : model().value(node.outputs[0]).uses) layers_.insert(use.node);
+      params_of_.emplace(weight->second, placed->params);
+      const ValueId source = node.inputs[0];
+      const ValueId rounded = node.outputs[0];
+      model().replace_uses(rounded, source);
+      model().erase(id);
+      model().erase(rounded);
+    }
+    if (params_of_.empty()) {
+      throw unsupported_error("no weight is quantized, so that there is no rounding to learn",
+                              "qtool ptq --dry-run says what is.");
+    }
+    for (const Parameter& parameter : parameters()) {
+      model().drop_input(parameter.id);
+      model().set_constant(parameter.id, make_constant(parameter.value.clone()));
+    }
+  }
+
+  /// A Clip that the plan takes away stays implied if its grid does not grow.
+  void bound_scales() {
+    for (const RemovedNode& removed : plan_.removed) {
+      const ValueId result = graph_.node(removed.node).outputs.at(0);
+      for (const LearnedGrid& grid : training_.grids) {
+        Parameter& scale = parameters()[grid.scale];
+        if (plan_.placements[grid.placement].value == result)
+          scale.highest = scale.value.data<float>()[0];
+      }
+    }
+  }
+
+  void visit(const SegmentGraphs& graphs, const Segment& segment, size_t number, size_t count,
+             std::vector<std::string>& notes) {
+    std::vector<ValueId> wanted = segment.float_kept;
+    for (const ValueId id : segment.targets) {
+      if (std::ranges::find(wanted, id) == wanted.end()) wanted.push_back(id);
+    }
+    Stores reference = reference_;
+    lead(graph_, builtin_ops(), graphs.float_facts, segment.float_nodes, segment.float_inputs,
+         wanted, count_, budget_, reference);
+    if (!segment.layers.empty()) {
+      const std::string name = own_name(graph_, segment.layers[0]);
+      if (options_.begin) options_.begin(number, count, name);
+      notes.push_back(name + learn(graphs, segment, reference));
+    }
+    lead(model(), training_ops(), graphs.facts, segment.nodes, segment.inputs, segment.kept, count_,
+         budget_, quantized_);
+    reference_ = std::move(reference);
+    drop(graphs, segment);
+  }
+
+  /// What no later segment reads goes.
+  void drop(const SegmentGraphs& graphs, const Segment& segment) {
+    done_.insert(segment.nodes.begin(), segment.nodes.end());
+    const auto unread = [&](const Graph& graph) {
+      return [&](const auto& entry) {
+        return std::ranges::all_of(graph.value(entry.first).uses,
+                                   [&](const Use& use) { return done_.contains(use.node); });
+      };
+    };
+    std::erase_if(reference_, unread(graphs.float_graph));
+    std::erase_if(quantized_, unread(graphs.quantized));
+  }
+
+  std::string learn(const SegmentGraphs& graphs, const Segment& segment, const Stores& reference) {
+    SegmentTask task{graphs, segment, quantized_, reference, count_, {}, {}};
+    std::vector<RoundedWeight> weights;
+    std::set<size_t> seen;
+    for (const NodeId id : segment.nodes) {
+      for (const ValueId input : model().node(id).inputs) {
+        const auto found = by_value_.find(input);
+        if (found == by_value_.end() || trained_.contains(found->second)) continue;
+        if (!seen.insert(found->second).second) continue;
+        Parameter& parameter = parameters()[found->second];
+        if (const auto params = params_of_.find(found->second); params != params_of_.end()) {
+          weights.push_back({&parameter, &params->second});
+        } else if (parameter.kind == Parameter::Kind::bias) {
+          task.biases.push_back(&parameter);
+        } else if (options_.learn_scales && parameter.kind == Parameter::Kind::scale &&
+                   parameter.value.size() == 1 && rounds_data(id)) {
+          task.scales.push_back(&parameter);
+        } else {
+          seen.erase(found->second);
+        }
+      }
+    }
+    trained_.insert(seen.begin(), seen.end());
+    const SegmentResult result = train_segment(task, weights, options_.training);
+    for (const size_t p : seen)
+      model().set_constant(parameters()[p].id, make_constant(parameters()[p].value.clone()));
+    return fmt::format(
+        ": error {:.3g} of the power, to nearest {:.3g}; {:.1f} % of the weights "
+        "rounded otherwise",
+        result.after, result.before, 100 * result.changed);
+  }
+
+  bool rounds_data(NodeId id) {
+    const OpKey fake_quantize{kTrainingDomain, "FakeQuantize"};
+    const Node& node = model().node(id);
+    return node.op == fake_quantize && model().constant(node.inputs[0]) == nullptr;
+  }
+
+  const Graph& graph_;
+  const QuantPlan& plan_;
+  const RoundingOptions& options_;
+  size_t count_;
+  MemoryBudget budget_;
+  Stores reference_;
+  Stores quantized_;
+  QuantizedTraining training_;
+  std::map<ValueId, size_t> by_value_;       ///< parameters
+  std::map<size_t, QuantParams> params_of_;  ///< of parameters that are rounded weights
+  std::set<NodeId> layers_;
+  std::set<NodeId> done_;
+  std::set<size_t> trained_;
+};
+
+}  // namespace
+
+RoundedModel learn_rounding(const Graph& graph, const QuantPlan& plan, const FeedSource& samples,
+                            size_t count, const RoundingOptions& options) {
+  return Learner(graph, plan, samples, count, options).run();
+}
+
+}  // namespace qtool

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "calib/calibrate.h"
+#include "quant/plan.h"
+#include "rounding/segment_training.h"
+
+namespace qtool {
+
+struct RoundingOptions {
+  Granularity granularity = Granularity::layer;
+  ReconstructionOptions training;
+  bool learn_scales = false;            ///< of activations
+  uint64_t memory = uint64_t{1} << 30;  ///< bytes of samples in memory; the rest goes to files
+  /// Told what is begun: segment i of n, the first of its layers, iterations in all.
+  std::function<void(size_t, size_t, const std::string&)> begin = {};
+};
+
+/// A float graph whose rounded weights lie on their plan's grids, and the plan, whose activation
+/// scales and biases learned along.
+struct RoundedModel {
+  Graph graph;
+  QuantPlan plan;
+  std::vector<std::string> notes;  ///< a line a segment
+};
+
+/// Leads samples through the float and the quantized model side by side, segment by segment, and
+/// learns the rounding of each segment's weights (segment_training.h). Memory is that of what
+/// passes between two segments for all samples, beyond the limit on disk. The same samples and
+/// options give the same bits, at any number of threads. Errors (unsupported): nothing to round;
+/// a node with a body or without a gradient; (input): no samples. `count`: how many samples come.
+RoundedModel learn_rounding(const Graph& graph, const QuantPlan& plan, const FeedSource& samples,
+                            size_t count, const RoundingOptions& options);
+
+}  // namespace qtool

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learning.h"
+
+#include <fmt/format.h>
+
+#include "exec/session_runner.h"
+#include "measure.h"
+#include "quant/methods.h"
+#include "rounding/learn_rounding.h"
+
+namespace qtool {
+
+namespace {
+
+constexpr size_t kIterations = 2000;
+constexpr size_t kSamples = 1024;
+constexpr uint64_t kMemory = uint64_t{1} << 30;
+
+RoundingOptions options_of(const Recipe& recipe) {
+  RoundingOptions options;
+  options.granularity =
+      recipe.rounding == Rounding::adaround ? Granularity::layer : Granularity::block;
+  options.learn_scales = options.granularity == Granularity::block;
+  options.training.drop = recipe.rounding == Rounding::qdrop;
+  options.training.iterations = recipe.iterations.value_or(kIterations);
+  return options;
+}
+
+/// What may be left for samples: half of what the process does not have yet.
+uint64_t for_samples(std::optional<uint64_t> limit) {
+  if (!limit) return kMemory;
+  const uint64_t used = peak_rss_bytes().value_or(0);
+  return *limit > used ? (*limit - used) / 2 : 0;
+}
+
+}  // namespace
+
+bool learns(const Recipe& recipe) { return recipe.rounding != Rounding::nearest; }
+
+void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOptions& data_options,
+           std::optional<uint64_t> memory_limit, const Globals& globals, Log& log) {
+  DataOptions some = data_options;
+  if (!some.samples) some.usual_samples = kSamples;
+  const std::vector<RunnerValue> inputs = declared_inputs(graph);
+  const auto data = some.open(inputs, &log);
+  Loader loader(*data.dataset, data.order, {.batch_size = batch_size(inputs, some.batch, 16)});
+  RoundingOptions options = options_of(recipe);
+  options.memory = for_samples(memory_limit);
+  std::optional<Progress> progress;
+  options.begin = [&](size_t segment, size_t segments, const std::string& name) {
+    if (!progress) {
+      progress.emplace(to_string(recipe.rounding), "iterations",
+                       segments * options.training.iterations, globals.progress());
+    }
+    progress->note(fmt::format("{}/{} {}", segment + 1, segments, name));
+  };
+  options.training.advance = [&](size_t iterations) { progress->advance(iterations); };
+  const auto source = [&]() -> std::optional<FeedBatch> {
+    auto next = loader.next();
+    if (!next) return std::nullopt;
+    TensorMap fed = feeds(*next, inputs);
+    return FeedBatch{std::move(fed), std::move(next->ids)};
+  };
+  RoundedModel learned = learn_rounding(graph, plan, source, data.order.size(), options);
+  progress.reset();
+  graph = std::move(learned.graph);
+  plan = std::move(learned.plan);
+  for (const std::string& note : learned.notes) log.info(note);
+}
+
+}  // namespace qtool

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "calibration.h"
+
+namespace qtool {
+
+/// Whether the recipe has a method that reads samples beside the table.
+bool learns(const Recipe& recipe);
+
+/// Learns how weights are rounded, as the recipe wishes, from the samples: graph and plan are then
+/// what was learned. `memory_limit`: what the process may have resident; samples beyond go to
+/// files. Errors (input): no samples; (unsupported): as of learn_rounding.
+void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOptions& data,
+           std::optional<uint64_t> memory_limit, const Globals& globals, Log& log);
+
+}  // namespace qtool
