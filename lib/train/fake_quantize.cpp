@@ -7,13 +7,19 @@
 #include <limits>
 #include <map>
 
+#include "ops/along_axis.h"
 #include "ops/gradient.h"
+#include "ops/gradients/grids.h"
 #include "quant/settle.h"
 #include "support/disjoint_sets.h"
 
 namespace qtool {
 
 namespace {
+
+/// EWGS: a gradient that points away from the code is up to a tenth larger, one that points to it
+/// as much smaller.
+constexpr float kSteer = 0.2F;
 
 size_t at(NodeId id) { return static_cast<size_t>(id); }
 
@@ -37,6 +43,9 @@ class Inserter {
   QuantizedTraining run() {
     tie_moves();
     find_bounds();
+    if (bounds_weights()) {
+      for (const Placement& placement : plan_.placements) bound_weight(placement);
+    }
     for (size_t i = 0; i < plan_.placements.size(); ++i) {
       if (ties_.root(i) == i) add_parameters(i);
     }
@@ -101,6 +110,53 @@ class Inserter {
     }
   }
 
+  bool bounds_weights() const {
+    return options_.quantizer == Quantizer::pact || options_.quantizer == Quantizer::dorefa;
+  }
+
+  /// All who read the weight read what BoundedWeights makes of it. The parameter becomes what that
+  /// makes the float model's weight of: 0.95 of tanh's range is used.
+  void bound_weight(const Placement& placement) {
+    const auto found = std::ranges::find(parameters(), placement.value, &Parameter::id);
+    if (found == parameters().end() || found->kind != Parameter::Kind::weight) return;
+    if (bounded_.contains(placement.value)) return;
+    Parameter& weight = *found;
+    const AlongAxis span = channels_of(placement.params, weight.value.shape());
+    const auto w = weight.value.data<float>();
+    weight.bound.assign(placement.params.scale.size(), 0.0F);
+    weight.axis = placement.params.axis;
+    const auto bound_of = [&](size_t i) -> float& {
+      return weight.bound[i / static_cast<size_t>(span.inner) % weight.bound.size()];
+    };
+    for (size_t i = 0; i < w.size(); ++i) bound_of(i) = std::max(bound_of(i), std::abs(w[i]));
+    for (size_t i = 0; i < w.size(); ++i) {
+      const float bound = bound_of(i);
+      if (bound > 0) w[i] = bound * std::atanh(0.95F * w[i] / bound);
+    }
+    const ValueId bounds = add_fresh_value(graph(), weight.name + "_bound");
+    const Shape shape = weight.axis ? Shape{static_cast<int64_t>(weight.bound.size())} : Shape{};
+    graph().set_constant(bounds, make_constant(Tensor::of<float>(shape, weight.bound)));
+    Node node;
+    node.op = {kTrainingDomain, "BoundedWeights"};
+    if (weight.axis) node.attributes.set("axis", static_cast<int64_t>(*weight.axis));
+    const ValueId made = add_fresh_value(graph(), weight.name);
+    graph().replace_uses(placement.value, made);
+    node.inputs = {placement.value, bounds};
+    node.outputs = {made};
+    graph().add_node(std::move(node));
+    bounded_.emplace(placement.value, made);
+  }
+
+  static AlongAxis channels_of(const QuantParams& params, const Shape& shape) {
+    if (!params.axis) return {{element_count(shape)}, 1};
+    return {shape, *params.axis};
+  }
+
+  bool power_of_two(const Placement& placement) const {
+    return placement.kind == Placement::Kind::activation ? options_.power_of_two_activations
+                                                         : options_.power_of_two_weights;
+  }
+
   /// The largest scale with which the grid lies in the range.
   static float largest_scale(QuantParams params, const Range& kept) {
     const auto above = static_cast<float>(params.type.highest() - params.zero_point[0]);
@@ -134,11 +190,39 @@ class Inserter {
     for (const Range& kept : bounded ? bounds->second : std::vector<Range>{}) {
       scale.highest = std::min(scale.highest, largest_scale(params, kept));
     }
-    scale_of_[root] = add(std::move(scale));
+    const bool activation = placement.kind == Placement::Kind::activation;
+    if (power_of_two(placement) && bounded) {
+      scale.highest = std::exp2(std::floor(std::log2(scale.highest)));
+    }
+    bool learned_scale = options_.learn_scales;
+    if (bounded_.contains(placement.value)) {
+      const auto weight = std::ranges::find(parameters(), placement.value, &Parameter::id);
+      const auto values = scale.value.data<float>();
+      for (size_t c = 0; c < values.size(); ++c) {
+        const float steps = static_cast<float>(params.type.highest());
+        values[c] = std::max(weight->bound[c] / steps, kMinScale);
+        if (power_of_two(placement)) values[c] = raised_scale(double{values[c]}, true);
+      }
+      learned_scale = false;
+    }
+    if (activation && options_.quantizer == Quantizer::dorefa) learned_scale = false;
+    scale.decays = activation && options_.quantizer == Quantizer::pact;
+    const size_t scale_index = add(std::move(scale), learned_scale);
+    scale_of_[root] = scale_index;
+    scale_value_[root] = parameters()[scale_index].id;
+    if (power_of_two(placement)) {
+      Node node;
+      node.op = {kTrainingDomain, "PowerOfTwo"};
+      node.inputs = {parameters()[scale_index].id};
+      node.outputs = {add_fresh_value(graph(), name + "_scale")};
+      scale_value_[root] = node.outputs[0];
+      graph().add_node(std::move(node));
+    }
     const int32_t zero = params.zero_point[0];
     const bool inside = zero > params.type.lowest() && zero < params.type.highest();
     const bool learned = options_.learn_zero_points && inside && !bounded && params.per_tensor() &&
-                         !params.type.is_signed && placement.kind == Placement::Kind::activation;
+                         !params.type.is_signed && activation &&
+                         options_.quantizer != Quantizer::dorefa;
     std::vector<float> zeros(params.zero_point.begin(), params.zero_point.end());
     Tensor value = Tensor::of<float>(shape, zeros);
     if (learned) {
@@ -148,7 +232,7 @@ class Inserter {
       parameter.value = std::move(value);
       parameter.lowest = static_cast<float>(params.type.lowest());
       parameter.highest = static_cast<float>(params.type.highest());
-      zero_of_[root] = add(std::move(parameter));
+      zero_of_[root] = add(std::move(parameter), options_.learn_scales);
     } else if (std::ranges::any_of(zeros, [](float z) { return z != 0; })) {
       const ValueId id = add_fresh_value(graph(), name + "_zero_point");
       graph().set_constant(id, make_constant(std::move(value)));
@@ -156,10 +240,10 @@ class Inserter {
     }
   }
 
-  size_t add(Parameter parameter) {
+  size_t add(Parameter parameter, bool learned) {
     parameter.id = add_fresh_value(graph(), parameter.name);
     graph().set_type(parameter.id, TensorType(DType::float32, parameter.value.shape()));
-    if (options_.learn_scales) {
+    if (learned) {
       graph().add_input(parameter.id);
     } else {
       graph().set_constant(parameter.id, make_constant(parameter.value.clone()));
@@ -178,7 +262,8 @@ class Inserter {
     graph().erase(input);
   }
 
-  /// 1 / sqrt(n Q)
+  /// 1 / sqrt(n Q). PACT learns the grid's end, Q scales: a step of it is 1 / Q of a scale, and
+  /// its gradient 1 / Q of the scale's.
   float share(const Placement& placement) {
     const TensorType& type = facts_[placement.value].type;
     double elements = 1;
@@ -190,13 +275,15 @@ class Inserter {
     elements /= static_cast<double>(params.scale.size());
     const int32_t zero = params.zero_point[0];
     const int32_t steps = std::max(params.type.highest() - zero, zero - params.type.lowest());
+    const bool end = options_.quantizer == Quantizer::pact && activation;
+    if (end) return static_cast<float>(1 / (static_cast<double>(steps) * steps));
     return static_cast<float>(1 / std::sqrt(std::max(elements, 1.0) * steps));
   }
 
   void place(size_t i) {
     const Placement& placement = plan_.placements[i];
     const size_t root = ties_.root(i);
-    LearnedGrid grid{i, scale_of_.at(root), {}};
+    LearnedGrid grid{i, scale_of_.at(root), {}, power_of_two(plan_.placements[root])};
     if (const auto found = zero_of_.find(root); found != zero_of_.end()) {
       grid.zero_point = found->second;
     }
@@ -212,7 +299,12 @@ class Inserter {
     if (placement.params.axis) {
       node.attributes.set("axis", static_cast<int64_t>(*placement.params.axis));
     }
+    if (options_.quantizer == Quantizer::pact) node.attributes.set("outside_only", int64_t{1});
+    if (options_.quantizer == Quantizer::ewgs) node.attributes.set("steer", kSteer);
     ValueId source = placement.value;
+    if (const auto bounded = bounded_.find(source); bounded != bounded_.end()) {
+      source = bounded->second;
+    }
     const ValueId fresh = add_fresh_value(graph(), graph().value(placement.value).name);
     ValueId result = fresh;
     if (placement.output) {
@@ -223,7 +315,7 @@ class Inserter {
     } else {
       graph().replace_uses(source, result, placement.uses);
     }
-    node.inputs = {source, parameters()[grid.scale].id};
+    node.inputs = {source, scale_value_.at(root)};
     if (grid.zero_point) node.inputs.push_back(parameters()[*grid.zero_point].id);
     if (const auto fixed = fixed_zero_.find(root); fixed != fixed_zero_.end()) {
       node.inputs.push_back(fixed->second);
@@ -234,9 +326,7 @@ class Inserter {
 
   void place_bias(const BiasPlacement& bias) {
     const BiasOperands operands = bias_operands(graph(), ops_, plan_, bias);
-    const auto scale_of = [&](size_t placement) {
-      return parameters()[scale_of_.at(ties_.root(placement))].id;
-    };
+    const auto scale_of = [&](size_t placement) { return scale_value_.at(ties_.root(placement)); };
     Node node;
     node.op = {kTrainingDomain, "RoundBias"};
     node.inputs = {bias.value, scale_of(operands.data), scale_of(operands.weights)};
@@ -253,7 +343,9 @@ class Inserter {
   Facts facts_;
   QuantizedTraining result_;
   std::map<size_t, std::vector<Range>> kept_;  ///< by the lowest of tied placements, as the rest
+  std::map<ValueId, ValueId> bounded_;         ///< what BoundedWeights makes, by weight
   std::map<size_t, size_t> scale_of_;
+  std::map<size_t, ValueId> scale_value_;  ///< the parameter, or what PowerOfTwo makes of it
   std::map<size_t, size_t> zero_of_;
   std::map<size_t, ValueId> fixed_zero_;
 };
@@ -294,6 +386,14 @@ TrainableGraph trainable(const Graph& graph, const OpRegistry& ops,
   return result;
 }
 
+Quantizer parse_quantizer(const std::string& text) {
+  if (text == "lsq") return Quantizer::lsq;
+  if (text == "ewgs") return Quantizer::ewgs;
+  if (text == "pact") return Quantizer::pact;
+  if (text == "dorefa") return Quantizer::dorefa;
+  throw usage_error("there is no quantizer \"" + text + '"', "It is lsq, ewgs, pact or dorefa.");
+}
+
 QuantizedTraining insert_fake_quant(TrainableGraph float_graph, const OpRegistry& ops,
                                     const QuantPlan& plan, const GridOptions& options) {
   return Inserter(std::move(float_graph), ops, plan, options).run();
@@ -304,15 +404,16 @@ QuantPlan learned_plan(const Graph& graph, const OpRegistry& ops, const QuantPla
   QuantPlan result = plan;
   for (const LearnedGrid& grid : learned.grids) {
     Placement& placement = result.placements.at(grid.placement);
-    const auto scales = learned.trainable.parameters[grid.scale].value.data<float>();
+    const auto learned_scales = learned.trainable.parameters[grid.scale].value.data<float>();
+    std::vector<float> scales(learned_scales.begin(), learned_scales.end());
+    if (grid.power_of_two) std::ranges::transform(scales, scales.begin(), nearest_power_of_two);
     std::vector<int32_t> zeros = placement.params.zero_point;
     if (grid.zero_point) {
       const float zero = learned.trainable.parameters[*grid.zero_point].value.data<float>()[0];
       zeros = {static_cast<int32_t>(std::nearbyint(zero))};
     }
-    placement.params =
-        checked_params(placement.params.type, {scales.begin(), scales.end()}, std::move(zeros),
-                       placement.params.axis, placement.params.block_size);
+    placement.params = checked_params(placement.params.type, std::move(scales), std::move(zeros),
+                                      placement.params.axis, placement.params.block_size);
     placement.reason = "learned, from " + placement.reason;
   }
   for (BiasPlacement& bias : result.biases) bias.shift.clear();
@@ -320,13 +421,29 @@ QuantPlan learned_plan(const Graph& graph, const OpRegistry& ops, const QuantPla
   return result;
 }
 
+namespace {
+
+Tensor standing_for(const Parameter& parameter) {
+  if (parameter.bound.empty()) return parameter.value.clone();
+  int64_t inner = parameter.value.size();
+  if (parameter.axis) inner = AlongAxis(parameter.value.shape(), *parameter.axis).inner;
+  const std::vector<double> bound(parameter.bound.begin(), parameter.bound.end());
+  const std::vector<double> made = bounded_weights(to_doubles(parameter.value), bound, inner);
+  Tensor weights(DType::float32, parameter.value.shape());
+  std::ranges::transform(made, weights.data<float>().begin(),
+                         [](double w) { return static_cast<float>(w); });
+  return weights;
+}
+
+}  // namespace
+
 Graph with_learned_constants(const Graph& graph, const std::vector<Parameter>& parameters) {
   Graph result = graph;
   for (const Parameter& parameter : parameters) {
     if (parameter.kind != Parameter::Kind::weight && parameter.kind != Parameter::Kind::bias) {
       continue;
     }
-    result.set_constant(parameter.id, make_constant(parameter.value.clone()));
+    result.set_constant(parameter.id, make_constant(standing_for(parameter)));
   }
   return result;
 }

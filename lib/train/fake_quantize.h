@@ -20,6 +20,7 @@ struct LearnedGrid {
   size_t placement = 0;              ///< in the plan
   size_t scale = 0;                  ///< in the parameters
   std::optional<size_t> zero_point;  ///< in the parameters; nothing: as in the plan
+  bool power_of_two = false;         ///< the scale is the power of two nearest to the parameter
 };
 
 struct QuantizedTraining {
@@ -27,7 +28,23 @@ struct QuantizedTraining {
   std::vector<LearnedGrid> grids;  ///< one a placement, by placement
 };
 
+/// How weights and scales learn in front of a rounding that has no slope.
+enum class Quantizer {
+  lsq,     ///< scales and zero points by LSQ and LSQ+
+  ewgs,    ///< the same, with the gradients of elements scaled (EWGS)
+  pact,    ///< activations by PACT, weights by DoReFa
+  dorefa,  ///< weights by DoReFa; activations keep the ranges that they were calibrated to
+};
+
+/// Errors (usage): another word.
+Quantizer parse_quantizer(const std::string& text);
+
+/// The formulas are in kernels/host/fake_quantize.h and ops/gradients/fake_quantize.cpp. DoReFa's
+/// weights begin as they are in the float model, on a grid that ends at the largest of a channel.
 struct GridOptions {
+  Quantizer quantizer = Quantizer::lsq;
+  bool power_of_two_activations = false;  ///< scales learn, but are rounded to powers of two
+  bool power_of_two_weights = false;
   bool learn_scales = true;
   bool learn_zero_points = true;  ///< those strictly inside of their grid
 };

@@ -94,7 +94,7 @@ double Optimizer::update(std::span<Parameter> parameters, std::span<const Tensor
   for (size_t p = 0; p < parameters.size(); ++p) {
     if (gradients[p].dtype() == DType::undefined) continue;
     Parameter& parameter = parameters[p];
-    const bool decays = parameter.kind == Parameter::Kind::weight;
+    const bool decays = parameter.kind == Parameter::Kind::weight || parameter.decays;
     const Rates rates{static_cast<float>(rate * (is_grid(parameter) ? spec_.grid_rate : 1)),
                       static_cast<float>(decays ? spec_.weight_decay : 0), factor};
     float* value = parameter.value.data<float>().data();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,12 @@ struct Parameter {
   Kind kind = Kind::weight;
   ValueId id = ValueId::none;
   std::string name;
-  Tensor value;                                            ///< float32
+  Tensor value;  ///< float32
+  /// A weight for which bounded_weights (ops/gradients/grids.h) stands in the graph: the bounds,
+  /// one or one a channel of `axis`. Empty: it stands for itself.
+  std::vector<float> bound = {};
+  std::optional<int> axis = {};
+  bool decays = false;  ///< a scale that weight decay makes smaller, as weights
   float lowest = -std::numeric_limits<float>::infinity();  ///< kept inside of these bounds
   float highest = std::numeric_limits<float>::infinity();
 };

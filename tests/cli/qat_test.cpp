@@ -176,6 +176,21 @@ TEST_CASE("qat starts from a model that ptq made") {
   CHECK(top1(folder / "q.onnx") == Approx(json.at("accuracy").get<double>()).margin(0.001));
 }
 
+TEST_CASE("qat with every quantizer: what is exported is what was validated") {
+  const TemporaryFolder folder;
+  const auto accuracy = [&](const Words& more) {
+    INFO(join(more, " "));
+    const Json json = run_json(validated(folder / "q.onnx", words({"--bits", "w5a5"}, more)));
+    const double found = json.at("accuracy").get<double>();
+    CHECK(found > 0.88);
+    CHECK(top1(folder / "q.onnx") == Approx(found).margin(0.001));
+  };
+  accuracy({"--quantizer", "ewgs"});
+  accuracy({"--quantizer", "pact"});
+  accuracy({"--quantizer", "dorefa"});
+  accuracy({"--target", "tidl"});
+}
+
 TEST_CASE("qat ends early: no better accuracy, no time left") {
   const TemporaryFolder folder;
   const fs::path output = folder / "q.onnx";
@@ -211,6 +226,7 @@ TEST_CASE("qat refuses what the command line cannot mean") {
   check_refused(qat(output, {"--lr", "fast"}), 2, {"--lr", "fast"});
   check_refused(qat(output, {"--lr", "-1"}), 2, {"--lr"});
   check_refused(qat(output, {"--resume"}), 2, {"--resume", "--checkpoint"});
+  check_refused(qat(output, {"--quantizer", "binary"}), 2, {"binary", "dorefa"});
   check_refused(qat(output, {"--loss", "hinge"}), 2, {"hinge", "distill"});
   check_refused(qat(output, {"--loss", "mse", "--distill"}), 2, {"--distill"});
   check_refused(qat(output, {"--progressive", "w4a4:2"}), 2, {"w4a4:2", "2 epochs of 2"});

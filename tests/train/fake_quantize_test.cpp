@@ -87,6 +87,63 @@ TEST_CASE("FakeQuantize by hand: rounding, ties, both ends, and LSQ's gradients"
   }
 }
 
+TEST_CASE("PACT's and EWGS's gradients by hand, and the kernels against the reference") {
+  // As above: t is -2, 0.4, 0.5, 1.5, 3.2, 18, the grid -1 to 2.
+  const Tensor x = Tensor::of<float>({6}, {-1, 0.2F, 0.25F, 0.75F, 1.6F, 9});
+  const Tensor weights = Tensor::of<float>({6}, {1, 2, -3, 4, 5, 6});
+  const auto run = [&](const char* name, Attribute value, Backend backend) {
+    OneGrid grid({6}, {}, weights);
+    grid.graph.attributes(grid.graph.value(grid.y).producer).set(name, std::move(value));
+    return grid.run(feeds_of(x.clone(), Tensor::scalar(0.5F), Tensor::scalar(0.8F)), backend);
+  };
+  for (const Backend backend : {Backend::reference, Backend::onednn}) {
+    const auto pact = run("outside_only", int64_t{1}, backend);
+    CHECK(pact[1] == std::vector<double>{0, 2, -3, 4, 0, 0});
+    CHECK(pact[2][0] == Approx(0.5 * (1 * -1 + 5 * 2 + 6 * 2)));
+    const auto ewgs = run("steer", 0.2F, backend);
+    // 2 (1 + 0.2 (0.4 - 0)), -3 (1 - 0.2 (0.5 - 0)), 4 (1 + 0.2 (1.5 - 2))
+    const std::vector<double> expected{0, 2.16, -2.7, 3.6, 0, 0};
+    for (size_t i = 0; i < 6; ++i) CHECK(ewgs[1][i] == Approx(expected[i]));
+    CHECK(ewgs[2][0] == Approx(0.5 * (-1 + 2 * -0.4 + -3 * -0.5 + 4 * 0.5 + 5 * 2 + 6 * 2)));
+  }
+  const Shape shape{3, 5, 7, 11};
+  OneGrid grid(shape, {5}, random_tensor(shape, 5));
+  Attributes& attributes = grid.graph.attributes(grid.graph.value(grid.y).producer);
+  attributes.set("outside_only", int64_t{1});
+  attributes.set("steer", 0.5F);
+  const auto both = [&](Backend backend) {
+    return grid.run(
+        feeds_of(random_tensor(shape, 6), Tensor::of<float>({5}, {0.1F, 0.2F, 0.5F, 1, 3}),
+                 Tensor::of<float>({5}, {0, 1, 1.4F, 2.6F, 3})),
+        backend);
+  };
+  const auto slow = both(Backend::reference);
+  const auto fast = both(Backend::onednn);
+  for (size_t i = 0; i < slow[1].size(); ++i) CHECK(fast[1][i] == Approx(slow[1][i]).margin(1e-5));
+  for (size_t c = 0; c < 5; ++c) CHECK(fast[2][c] == Approx(slow[2][c]).margin(1e-4));
+}
+
+TEST_CASE("PowerOfTwo by hand; its gradient is as if the exponent were not rounded") {
+  Build b;
+  b.graph.model.opsets[kTrainingDomain] = 1;
+  const ValueId s = b.input("s", {4});
+  b.graph.set_op(b.node("PowerOfTwo", {"s"}, {"y"}), {kTrainingDomain, "PowerOfTwo"});
+  b.constant("w", {4}, {1, 2, 3, 4});
+  b.node("Mul", {"y", "w"}, {"product"});
+  b.node("ReduceSum", {"product"}, {"loss"}, {{"keepdims", int64_t{0}}});
+  Differentiated made = differentiate(b.graph, training_ops(), b.value("loss"), std::array{s});
+  made.graph.add_output(b.value("y"));
+  made.graph.add_output(made.gradient_of.at(s));
+  TensorMap feeds;
+  feeds.emplace("s", Tensor::of<float>({4}, {0.25F, 0.35F, 0.36F, 3}));  // 2^-1.5 is 0.3536
+  const TensorMap results = test::run_references(made.graph, feeds);
+  CHECK(to_floats(results.at("y")) == std::vector<float>{0.25F, 0.25F, 0.5F, 4});
+  const auto gradient = to_floats(results.at(made.graph.value(made.gradient_of.at(s)).name));
+  CHECK(gradient[0] == 1);
+  CHECK(gradient[1] == Approx(2 * 0.25 / 0.35));
+  CHECK(gradient[3] == Approx(4 * 4.0 / 3));
+}
+
 TEST_CASE("where FakeQuantize saturates its scale's gradient is the derivative") {
   const Tensor weights = random_tensor({40}, 3);
   const OneGrid grid({40}, {}, weights);
@@ -206,6 +263,53 @@ TEST_CASE("the graph in training computes what the exported model computes") {
     }
     CHECK(test::relative_difference(trained_form(training, feeds),
                                     exported_form(graph, plan, training, feeds)) < 1e-5);
+  }
+}
+
+TEST_CASE("so it does with other quantizers, and with powers of two as scales") {
+  const Graph graph = tiny_classifier();
+  const TensorMap feeds = images(5, 11);
+  for (const char* target : {"ort-cpu", "tidl"}) {
+    for (const char* quantizer : {"lsq", "ewgs", "pact", "dorefa"}) {
+      INFO(target << " " << quantizer);
+      const QuantPlan plan = plan_of(graph, "w4a4", target);
+      const bool shifts = std::string(target) == "tidl";
+      const GridOptions options{.quantizer = parse_quantizer(quantizer),
+                                .power_of_two_activations = shifts,
+                                .power_of_two_weights = shifts};
+      QuantizedTraining training =
+          insert_fake_quant(trainable(graph, training_ops()), training_ops(), plan, options);
+      CHECK(verify(training.trainable.graph).empty());
+      // DoReFa's weights begin as they are in the float model, but for rounding.
+      const Graph begun = with_learned_constants(graph, training.trainable.parameters);
+      for (const char* name : {"w1", "w2", "w4"}) {
+        const auto before = to_floats(*graph.constant(*graph.find_value(name)));
+        const auto after = to_floats(*begun.constant(*begun.find_value(name)));
+        for (size_t i = 0; i < before.size(); ++i)
+          CHECK(after[i] == Approx(before[i]).margin(1e-6));
+      }
+      bool learned = false;
+      for (Parameter& parameter : training.trainable.parameters) {
+        if (!training.trainable.graph.is_input(parameter.id)) continue;
+        Rng rng(static_cast<uint64_t>(parameter.id));
+        learned = learned || parameter.kind == Parameter::Kind::scale;
+        for (float& v : parameter.value.data<float>()) {
+          v = std::clamp(v * (0.6F + 0.8F * rng.uniform()), parameter.lowest, parameter.highest);
+        }
+      }
+      CHECK(learned == (std::string(quantizer) != "dorefa"));
+      CHECK(test::relative_difference(trained_form(training, feeds),
+                                      exported_form(graph, plan, training, feeds)) < 1e-5);
+      const QuantPlan made =
+          learned_plan(with_learned_constants(graph, training.trainable.parameters), builtin_ops(),
+                       plan, training);
+      for (const Placement& placement : made.placements) {
+        int exponent = 0;
+        for (const float scale : placement.params.scale) {
+          CHECK((!shifts || std::frexp(scale, &exponent) == 0.5F));
+        }
+      }
+    }
   }
 }
 

@@ -176,7 +176,7 @@ TEST_CASE("Every op with a gradient has a case") {
   std::set<std::string> asked;
   for (const GradientCase& item : all_cases()) asked.insert(item.op);
   // Their derivatives are estimates: fake_quantize_test. That of BinaryTargets is none.
-  asked.insert({"FakeQuantize", "RoundBias", "BinaryTargets"});
+  asked.insert({"FakeQuantize", "PowerOfTwo", "RoundBias", "BinaryTargets"});
   for (const OpDef& def : training_ops().all()) {
     if (def.gradient == nullptr) continue;
     CAPTURE(def.key.type);

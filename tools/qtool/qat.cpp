@@ -90,6 +90,7 @@ class Qat {
             {"clip_norm", train.optimizer.clip_norm},
             {"accumulate", train.accumulate},
             {"ema", train.average},
+            {"quantizer", flags_.quantizer},
             {"progressive", flags_.progressive},
             {"augment", flags_.augment},
             {"label_smoothing", flags_.loss.label_smoothing},

@@ -47,6 +47,13 @@ void declare_training(CLI::App& app, QatFlags& flags) {
                  "validated and exported; 0: none")
       ->check(CLI::Range(0.0, 0.999999))
       ->capture_default_str();
+  app.add_option(
+         "--quantizer", flags.quantizer,
+         "how grids learn: lsq (scales and zero points), ewgs (the same, gradients scaled "
+         "element by element), pact (ends of activations' grids, weights as dorefa), dorefa "
+         "(weights bounded by tanh, grids as calibrated)")
+      ->check(CLI::IsMember({"lsq", "ewgs", "pact", "dorefa"}))
+      ->default_str("lsq");
   app.add_option("--progressive", flags.progressive,
                  "wider grids to begin with and their epochs, such as w4a4:4,w3a3:6")
       ->type_name("STAGES");

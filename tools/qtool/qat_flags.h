@@ -24,6 +24,7 @@ struct QatFlags {
   TrainOptions train;
   std::string optimizer = "sgd";
   std::string schedule = "cosine";
+  std::string quantizer = "lsq";
   std::string augment = "none";
   bool distill = false;
   std::string loss_terms;

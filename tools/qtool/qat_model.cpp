@@ -95,6 +95,9 @@ void QatModel::enter(size_t stage) {
       graph_, training_ops(), [&](NodeId id) { return !reasons[static_cast<size_t>(id)].empty(); });
   GridOptions grids;
   grids.learn_zero_points = target_.activation_scheme == Scheme::asymmetric;
+  grids.quantizer = parse_quantizer(flags_.quantizer);
+  grids.power_of_two_activations = target_.activation_scheme == Scheme::symmetric_power_of_two;
+  grids.power_of_two_weights = target_.weight_scheme == Scheme::symmetric_power_of_two;
   training_ = insert_fake_quant(std::move(start), training_ops(), plans_[stage], grids);
   Graph forward = training_.trainable.graph;
   const AttachedLoss loss = attach_loss(forward, loss_targets(), flags_.loss);

@@ -79,14 +79,47 @@ QTOOL_SIMD void backward_piece(const float* gy, const float* x, float* gx, int64
   }
 }
 
-Sums backward_run(const float* gy, const float* x, float* gx, int64_t count, const Grid& g) {
+/// The variants of the rule, for a piece.
+QTOOL_SIMD void varied_piece(const float* gy, const float* x, float* gx, int64_t count, Grid g,
+                             const FakeQuantizeGradientRule& rule, Lanes& lanes) {
+  float passed[kPiece];
+  float for_scale[kPiece] = {};
+  float for_zero[kPiece] = {};
+  for (int64_t i = 0; i < count; ++i) {
+    const float t = x[i] / g.scale;
+    const float q = rounded(t, g.low, g.high);
+    const bool inside = (t >= g.low) & (t <= g.high);
+    const float away = rule.steer * (t - q);
+    const float factor = 1 + (gy[i] > 0 ? away : -away);  // of a gradient of 0 nothing is left
+    passed[i] = inside ? gy[i] * factor : 0.0F;
+    const float of_rounding = rule.outside_only ? 0.0F : gy[i] * (q - t);
+    for_scale[i] = inside ? of_rounding : gy[i] * q;
+    for_zero[i] = inside ? 0.0F : gy[i];
+  }
+  std::copy_n(passed, count, gx);
+  for (int64_t i = 0; i < kPiece; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      lanes.scale[l] += for_scale[i + l];
+      lanes.zero[l] += for_zero[i + l];
+    }
+  }
+}
+
+Sums backward_run(const float* gy, const float* x, float* gx, int64_t count, const Grid& g,
+                  const FakeQuantizeGradientRule& rule) {
+  const bool plain = !rule.outside_only && rule.steer == 0;
   Sums sums;
   constexpr int64_t kBlock = 4096;  // short enough for sums in float
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t end = std::min(count, begin + kBlock);
     Lanes lanes;
     for (int64_t i = begin; i < end; i += kPiece) {
-      backward_piece(gy + i, x + i, gx + i, std::min(kPiece, end - i), g, lanes);
+      const int64_t piece = std::min(kPiece, end - i);
+      if (plain) {
+        backward_piece(gy + i, x + i, gx + i, piece, g, lanes);
+      } else {
+        varied_piece(gy + i, x + i, gx + i, piece, g, rule, lanes);
+      }
     }
     for (int64_t l = 0; l < kLanes; ++l) {
       sums.scale += static_cast<double>(lanes.scale[l]);
@@ -129,7 +162,8 @@ class FakeQuantize final : public Kernel {
 
 class FakeQuantizeGradient final : public Kernel {
  public:
-  FakeQuantizeGradient(const FakeQuantizeSpec& spec, float share) : spec_(spec), share_(share) {
+  FakeQuantizeGradient(const FakeQuantizeSpec& spec, const FakeQuantizeGradientRule& rule)
+      : spec_(spec), rule_(rule) {
     const int64_t elements = spec.outer * spec.inner;
     if (spec.channels == 1) runs_ = (elements + kRun - 1) / kRun;
   }
@@ -139,7 +173,7 @@ class FakeQuantizeGradient final : public Kernel {
     auto* scale_gradient = static_cast<float*>(args.outputs[1]);
     auto* zero_gradient = args.outputs.size() > 2 ? static_cast<float*>(args.outputs[2]) : nullptr;
     const auto store = [&](int64_t c, const Sums& sums) {
-      const auto share = static_cast<double>(share_);
+      const auto share = static_cast<double>(rule_.share);
       const double zero = -static_cast<double>(scales[c]) * sums.zero;
       if (scale_gradient != nullptr) scale_gradient[c] = static_cast<float>(sums.scale * share);
       if (zero_gradient != nullptr) zero_gradient[c] = static_cast<float>(zero * share);
@@ -171,7 +205,8 @@ class FakeQuantizeGradient final : public Kernel {
     parallel_for(runs_, 1, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         const int64_t at = r * kRun;
-        parts[r] = backward_run(gy + at, x + at, gx + at, std::min(kRun, elements - at), grid);
+        parts[r] =
+            backward_run(gy + at, x + at, gx + at, std::min(kRun, elements - at), grid, rule_);
       }
     });
     Sums all;
@@ -190,7 +225,7 @@ class FakeQuantizeGradient final : public Kernel {
     Sums all;
     for (int64_t o = 0; o < spec_.outer; ++o) {
       const int64_t at = (o * spec_.channels + c) * spec_.inner;
-      const Sums sums = backward_run(gy + at, x + at, gx + at, spec_.inner, grid);
+      const Sums sums = backward_run(gy + at, x + at, gx + at, spec_.inner, grid, rule_);
       all.scale += sums.scale;
       all.zero += sums.zero;
     }
@@ -204,7 +239,7 @@ class FakeQuantizeGradient final : public Kernel {
   }
 
   FakeQuantizeSpec spec_;
-  float share_;
+  FakeQuantizeGradientRule rule_;
   int64_t runs_ = 0;
 };
 
@@ -214,8 +249,9 @@ KernelPtr make_fake_quantize(const FakeQuantizeSpec& spec) {
   return std::make_unique<FakeQuantize>(spec);
 }
 
-KernelPtr make_fake_quantize_gradient(const FakeQuantizeSpec& spec, float share) {
-  return std::make_unique<FakeQuantizeGradient>(spec, share);
+KernelPtr make_fake_quantize_gradient(const FakeQuantizeSpec& spec,
+                                      const FakeQuantizeGradientRule& rule) {
+  return std::make_unique<FakeQuantizeGradient>(spec, rule);
 }
 
 }  // namespace qtool

@@ -29,7 +29,18 @@ KernelPtr make_fake_quantize(const FakeQuantizeSpec& spec);
 ///   low <= t <= high:  gx = gy,  gs = sum gy (round(t) - t),  gz = 0
 ///   below:             gx = 0,   gs = sum gy low,             gz = -s sum gy
 ///   above:             gx = 0,   gs = sum gy high,            gz = -s sum gy
-/// Both sums are multiplied by `share`, and do not depend on threads.
-KernelPtr make_fake_quantize_gradient(const FakeQuantizeSpec& spec, float share);
+/// Both sums are multiplied by `share`, and do not depend on threads. Two variants:
+///   outside_only: the scale learns from what saturates alone, as PACT's bound does (Choi et al.
+///     2018, arXiv:1805.06085, equation 3): inside gs = 0
+///   steer d: inside gx = gy (1 + d sign(gy) (t - round(t))), so that an element is pushed less
+///     the nearer it is to the code it is pushed to (EWGS, Lee et al. 2021, arXiv:2104.00903,
+///     equation 5, with distances in steps of the grid)
+struct FakeQuantizeGradientRule {
+  float share = 1;
+  bool outside_only = false;
+  float steer = 0;
+};
+KernelPtr make_fake_quantize_gradient(const FakeQuantizeSpec& spec,
+                                      const FakeQuantizeGradientRule& rule);
 
 }  // namespace qtool

@@ -3,6 +3,12 @@
 // scale and zero point are one number, or one per index of `axis`. The zero point is a float that
 // is rounded. FakeQuantizeGradient (gy, x, scale, zero_point?) → gx, gscale, gzero_point. The maths
 // is in kernels/host/fake_quantize.h.
+// PowerOfTwo (s) → 2^round(log2 s), s > 0; its gradient is that of s with a factor y / s, as if the
+// exponent were not rounded (Jain et al. 2020, arXiv:1903.08066, in terms of s instead of log2 s).
+// BoundedWeights (v, bound) {axis?} → y = bound tanh(v / bound) / max |tanh(v / bound)|: DoReFa's
+// weights (Zhou et al. 2016, arXiv:1606.06160, equation 9, before rounding), with a maximum and a
+// bound a channel. BoundedWeightsGradient (gy, v, bound) → gv is its derivative, the maximum
+// included.
 // RoundBias (b, input's scale, weights' scale) → y: the bias on the grid of whole accumulator
 // units, scale of the input times scale of the weights, as 32-bit codes have it. Its gradient goes
 // straight through; the scales have none of it. Few bits make that grid coarse: with 2-bit operands
@@ -13,6 +19,7 @@
 
 #include "ops/along_axis.h"
 #include "ops/gradients/gradients.h"
+#include "ops/gradients/grids.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -86,15 +93,27 @@ std::vector<Tensor> fake_quantize_reference(const ReferenceCall& call) {
   return one_result(real_tensor(x.dtype(), x.shape(), y));
 }
 
+FakeQuantizeGradientRule rule_of(const NodeView& node) {
+  const Attributes& attributes = node.attributes();
+  return {attributes.real("share", 1), attributes.integer("outside_only", 0) != 0,
+          attributes.real("steer", 0)};
+}
+
 std::vector<Tensor> fake_quantize_gradient_reference(const ReferenceCall& call) {
-  const auto share = static_cast<double>(call.node.attributes().real("share", 1));
+  const FakeQuantizeGradientRule rule = rule_of(call.node);
+  const auto share = static_cast<double>(rule.share);
   std::vector<double> gx = reals(call, 0);
   std::vector<double> scales(static_cast<size_t>(call.input(2).size()), 0.0);
   std::vector<double> zeros(scales.size(), 0.0);
   for_elements(call, 1, [&](size_t i, const Element& e) {
     const bool inside = e.t >= e.low && e.t <= e.high;
-    scales[e.channel] += share * gx[i] * (on_grid(e) - (inside ? e.t : 0));
-    if (inside) return;
+    if (!inside || !rule.outside_only) {
+      scales[e.channel] += share * gx[i] * (on_grid(e) - (inside ? e.t : 0));
+    }
+    if (inside) {
+      gx[i] += static_cast<double>(rule.steer) * std::fabs(gx[i]) * (e.t - on_grid(e));
+      return;
+    }
     zeros[e.channel] -= share * gx[i] * e.scale;
     gx[i] = 0;
   });
@@ -166,7 +185,7 @@ Lowering lower_fake_quantize_gradient(const LowerContext& context) {
   const Layout layout = layout_of(context, 1);
   Lowering result = lowering(
       make_fake_quantize_gradient(spec_of(context.node, context.inputs[1].shape),
-                                  context.node.attributes().real("share", 1)),
+                                  rule_of(context.node)),
       {layout, layout, Layout::plain, Layout::plain}, {layout, Layout::plain, Layout::plain});
   result.may_overwrite = true;
   return result;
@@ -183,7 +202,80 @@ void fake_quantize_gradient(GradContext& context) {
   if (context.wants(2)) context.give(2, made[2]);
 }
 
+// ---- scales and weights in other forms ----------------------------------------------------------
+
+std::vector<Tensor> power_of_two_reference(const ReferenceCall& call) {
+  std::vector<double> y = reals(call, 0);
+  for (double& s : y) s = static_cast<double>(nearest_power_of_two(static_cast<float>(s)));
+  return one_result(real_tensor(call.input(0).dtype(), call.input(0).shape(), y));
+}
+
+void power_of_two_gradient(GradContext& context) {
+  const ValueId ratio = context.emit_onnx("Div", {context.output(0), context.input(0)});
+  context.give(0, context.emit_onnx("Mul", {context.upstream(), ratio}));
+}
+
+std::vector<Tensor> bounded_weights_reference(const ReferenceCall& call) {
+  const AlongAxis span = channels_of(call.node, call.input(0).shape());
+  return one_result(real_tensor(call.input(0).dtype(), call.input(0).shape(),
+                                bounded_weights(reals(call, 0), reals(call, 1), span.inner)));
+}
+
+std::vector<Tensor> bounded_weights_gradient_reference(const ReferenceCall& call) {
+  const AlongAxis span = channels_of(call.node, call.input(1).shape());
+  const std::vector<double> gy = reals(call, 0);
+  const std::vector<double> bound = reals(call, 2);
+  std::vector<double> u = reals(call, 1);
+  std::vector<size_t> top(bound.size(), u.size());  // where each channel's maximum is
+  std::vector<double> sum(bound.size(), 0.0);
+  const auto channel = [&](size_t i) {
+    return static_cast<size_t>(static_cast<int64_t>(i) / span.inner) % bound.size();
+  };
+  for (size_t i = 0; i < u.size(); ++i) {
+    const size_t c = channel(i);
+    u[i] = bound[c] > 0 ? std::tanh(u[i] / bound[c]) : 0;
+    sum[c] += gy[i] * u[i];
+    if (top[c] == u.size() || std::fabs(u[i]) > std::fabs(u[top[c]])) top[c] = i;
+  }
+  std::vector<double> gv(u.size());
+  for (size_t i = 0; i < u.size(); ++i) {
+    const size_t c = channel(i);
+    const double most = std::fabs(u[top[c]]);
+    if (!(most > 0)) continue;
+    const double through_most = i == top[c] ? sum[c] / u[i] : 0;
+    gv[i] = (1 - u[i] * u[i]) / most * (gy[i] - through_most);
+  }
+  return one_result(real_tensor(call.input(1).dtype(), call.input(1).shape(), gv));
+}
+
+void bounded_weights_gradient(GradContext& context) {
+  context.give(0, context.emit("BoundedWeightsGradient",
+                               {context.upstream(), context.input(0), context.input(1)},
+                               context.node.attributes()));
+}
+
 }  // namespace
+
+std::vector<double> bounded_weights(std::span<const double> v, std::span<const double> bound,
+                                    int64_t inner) {
+  std::vector<double> y(v.size());
+  std::vector<double> most(bound.size(), 0.0);
+  const auto channel = [&](size_t i) {
+    return static_cast<size_t>(static_cast<int64_t>(i) / inner) % bound.size();
+  };
+  for (size_t i = 0; i < y.size(); ++i) {
+    const size_t c = channel(i);
+    y[i] = bound[c] > 0 ? std::tanh(v[i] / bound[c]) : 0;
+    most[c] = std::fmax(most[c], std::fabs(y[i]));
+  }
+  for (size_t i = 0; i < y.size(); ++i) {
+    const size_t c = channel(i);
+    y[i] = most[c] > 0 ? y[i] / most[c] * bound[c] : 0;
+  }
+  return y;
+}
+
+float nearest_power_of_two(float x) { return std::exp2(std::nearbyint(std::log2(x))); }
 
 void register_training_fake_quantize(OpRegistry& ops) {
   OpDef forward =
@@ -196,6 +288,16 @@ void register_training_fake_quantize(OpRegistry& ops) {
   OpDef bias = training_record("RoundBias", {3, 3}, {1, 1}, infer_round_bias, round_bias_reference);
   bias.gradient = round_bias_gradient;
   ops.add(std::move(bias));
+  OpDef power =
+      training_record("PowerOfTwo", {1, 1}, {1, 1}, infer_like<0>, power_of_two_reference);
+  power.gradient = power_of_two_gradient;
+  ops.add(std::move(power));
+  OpDef weights =
+      training_record("BoundedWeights", {2, 2}, {1, 1}, infer_like<0>, bounded_weights_reference);
+  weights.gradient = bounded_weights_gradient;
+  ops.add(std::move(weights));
+  ops.add(training_record("BoundedWeightsGradient", {3, 3}, {1, 1}, infer_like<1>,
+                          bounded_weights_gradient_reference));
   OpDef backward = training_record("FakeQuantizeGradient", {3, 4}, {1, 3},
                                    infer_fake_quantize_gradient, fake_quantize_gradient_reference);
   backward.taste = LayoutTaste::any;
