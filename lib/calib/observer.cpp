@@ -100,7 +100,7 @@ void Observer::observe_channels(std::span<const float> block, int64_t begin, con
     if (place.inner == 1) {
       const size_t count = std::min(block.size() - done, ranges.size() - channel);
       widen_each(ranges.subspan(channel, count), block.subspan(done, count));
-      for (size_t c = 0; c < count; ++c) sums_[channel + c] += static_cast<double>(block[done + c]);
+      add_each(std::span(sums_).subspan(channel, count), block.subspan(done, count));
       done += count;
       continue;
     }

@@ -8,6 +8,7 @@
 #include "numerics/scan.h"
 #include "numerics/stats.h"
 #include "support/checked.h"
+#include "support/simd.h"
 
 namespace qtool {
 
@@ -33,8 +34,8 @@ bool fits(int64_t low_bin, int64_t high_bin) {
 /// The bins of a block's values, counted from `first`, in float alone. `inverse` is 2^-k: the
 /// product is exact unless it is denormal, and then only its sign matters, which the comparison
 /// takes from the value.
-void find_bins(const float* values, size_t count, float inverse, float width, int32_t first,
-               uint16_t* bins) {
+QTOOL_SIMD void find_bins(const float* values, size_t count, float inverse, float width,
+                          int32_t first, uint16_t* bins) {
   for (size_t i = 0; i < count; ++i) {
     const auto truncated = static_cast<int32_t>(values[i] * inverse);
     const int32_t above = values[i] < static_cast<float>(truncated) * width ? 1 : 0;

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "support/simd.h"
+
 namespace qtool {
 
 namespace {
@@ -24,7 +26,7 @@ struct Totals {
 
 /// Looks at count values, a multiple of kLanes. Every lane keeps its own extremes, as the
 /// compiler may not reorder a float minimum by itself.
-void include(Totals& totals, const float* values, size_t count) {
+QTOOL_SIMD void include(Totals& totals, const float* values, size_t count) {
   std::array<float, kLanes> low;
   std::array<float, kLanes> high;
   std::array<uint32_t, kLanes> zeros{};
@@ -47,6 +49,17 @@ void include(Totals& totals, const float* values, size_t count) {
     totals.zeros += zeros[lane];
     totals.finite &= largest[lane] < kInfinity;
   }
+}
+
+QTOOL_SIMD void widen(Range* ranges, const float* values, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    ranges[i].low = values[i] < ranges[i].low ? values[i] : ranges[i].low;
+    ranges[i].high = values[i] > ranges[i].high ? values[i] : ranges[i].high;
+  }
+}
+
+QTOOL_SIMD void add(double* sums, const float* values, size_t count) {
+  for (size_t i = 0; i < count; ++i) sums[i] += static_cast<double>(values[i]);
 }
 
 }  // namespace
@@ -79,12 +92,13 @@ Scan scan(std::span<const float> values) {
 void widen_each(std::span<Range> ranges, std::span<const float> values) {
   QTOOL_CHECK(!ranges.empty() && values.size() % ranges.size() == 0, "whole rows of channels");
   for (size_t begin = 0; begin < values.size(); begin += ranges.size()) {
-    const float* row = values.data() + begin;
-    for (size_t i = 0; i < ranges.size(); ++i) {
-      ranges[i].low = row[i] < ranges[i].low ? row[i] : ranges[i].low;
-      ranges[i].high = row[i] > ranges[i].high ? row[i] : ranges[i].high;
-    }
+    widen(ranges.data(), values.data() + begin, ranges.size());
   }
+}
+
+void add_each(std::span<double> sums, std::span<const float> values) {
+  QTOOL_CHECK(sums.size() == values.size(), "one value for each sum");
+  add(sums.data(), values.data(), sums.size());
 }
 
 }  // namespace qtool

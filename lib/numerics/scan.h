@@ -21,4 +21,7 @@ Scan scan(std::span<const float> values);
 /// Widens ranges[i % ranges.size()] to hold values[i], for finite values.
 void widen_each(std::span<Range> ranges, std::span<const float> values);
 
+/// sums[i] += values[i].
+void add_each(std::span<double> sums, std::span<const float> values);
+
 }  // namespace qtool
