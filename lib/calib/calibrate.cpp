@@ -60,11 +60,12 @@ class Collector {
     samples_ += batch.ids.size();
   }
 
-  CalibrationTable table() const {
+  /// What was collected; nothing can be added then.
+  CalibrationTable take() {
     CalibrationTable table;
     table.samples = samples_;
-    for (const auto& [id, observer] : observers_) {
-      table.tensors[graph_.value(id).name] = {observer.stats(), std::nullopt};
+    for (auto& [id, observer] : observers_) {
+      table.tensors[graph_.value(id).name] = {std::move(observer).stats(), std::nullopt};
     }
     return table;
   }
@@ -178,7 +179,7 @@ CalibrationTable calibrate(const Graph& graph, const OpRegistry& ops,
     collector.add(*batch);
     if (options.advance) options.advance(batch->ids.size());
   }
-  CalibrationTable table = collector.table();
+  CalibrationTable table = collector.take();
   if (table.samples == 0) throw input_error("there are no samples to calibrate with");
   return table;
 }

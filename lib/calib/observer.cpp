@@ -44,9 +44,12 @@ void Observer::observe_sample(const float* data, int64_t outer, int64_t channels
   const uint64_t sample = seen_++;
   const uint64_t others = stats_.nans + stats_.infinities;
   const int64_t elements = outer * channels * inner;
+  // Blocks of whole rows, where the channels lie innermost.
+  const int64_t length =
+      inner == 1 && channels > 0 ? std::max<int64_t>(1, kBlock / channels) * channels : kBlock;
   std::optional<Range> range;
-  for (int64_t begin = 0; begin < elements; begin += kBlock) {
-    const auto count = static_cast<size_t>(std::min(kBlock, elements - begin));
+  for (int64_t begin = 0; begin < elements; begin += length) {
+    const auto count = static_cast<size_t>(std::min(length, elements - begin));
     const auto found = observe_block({data + begin, count}, begin, {channels, inner});
     if (found) widen(range, *found);
   }
@@ -70,7 +73,7 @@ std::optional<Range> Observer::observe_block(std::span<const float> block, int64
   if (seen.finite) {
     if (stats_.channel_axis) observe_channels(block, begin, place);
     stats_.elements += block.size();
-    stats_.histogram.observe(block, seen.range);
+    stats_.histogram.observe(block, seen.range, seen.zeros);
     return seen.range;
   }
   // Zeros in the place of what is not finite widen no channel.
@@ -85,25 +88,22 @@ std::optional<Range> Observer::observe_block(std::span<const float> block, int64
   std::copy_if(block.begin(), block.end(), std::back_inserter(finite_),
                [](float value) { return std::isfinite(value); });
   if (finite_.empty()) return std::nullopt;
-  const Range range = scan(finite_).range;
+  const Scan rest = scan(finite_);
   stats_.elements += finite_.size();
-  stats_.histogram.observe(finite_, range);
-  return range;
+  stats_.histogram.observe(finite_, rest.range, rest.zeros);
+  return rest.range;
 }
 
 void Observer::observe_channels(std::span<const float> block, int64_t begin, const Place& place) {
   const std::span<Range> ranges = stats_.channel_ranges;
+  if (place.inner == 1) {
+    scan_channels(ranges, sums_, block);
+    return;
+  }
   size_t done = 0;
   while (done < block.size()) {
     const int64_t element = begin + static_cast<int64_t>(done);
     const auto channel = static_cast<size_t>(element / place.inner % place.channels);
-    if (place.inner == 1) {
-      const size_t count = std::min(block.size() - done, ranges.size() - channel);
-      widen_each(ranges.subspan(channel, count), block.subspan(done, count));
-      add_each(std::span(sums_).subspan(channel, count), block.subspan(done, count));
-      done += count;
-      continue;
-    }
     const auto left = static_cast<size_t>(place.inner - element % place.inner);
     const auto run = block.subspan(done, std::min(left, block.size() - done));
     const Range range = scan(run).range;

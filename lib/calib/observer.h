@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "numerics/stats.h"
@@ -26,7 +27,8 @@ class Observer {
   /// As if the other's samples had followed. Errors (input): unlike channels.
   void merge(const Observer& other);
 
-  const TensorStats& stats() const { return stats_; }
+  const TensorStats& stats() const& { return stats_; }
+  TensorStats&& stats() && { return std::move(stats_); }
   uint64_t samples_seen() const { return seen_; }
 
   /// Which of the samples seen, counted from 0, first held a NaN or an infinity. What follows

@@ -99,6 +99,17 @@ void append(Batch& batch, Sample sample, size_t place, const std::optional<int64
   batch.ids.push_back(std::move(sample.id));
 }
 
+/// One sample's tensors as those of a batch.
+void take(Batch& batch, Sample sample) {
+  for (auto& [key, tensor] : sample.inputs) {
+    Shape shape = tensor.shape();
+    shape.insert(shape.begin(), 1);
+    batch.inputs.emplace(key, std::move(tensor).reshaped(std::move(shape)));
+  }
+  if (sample.label) batch.labels.push_back(*sample.label);
+  batch.ids.push_back(std::move(sample.id));
+}
+
 /// The one sample is the batch.
 Batch whole_batch(const Dataset& dataset, std::span<const size_t> indices, size_t first) {
   QTOOL_CHECK(indices.size() == 1, "batches are not stacked");
@@ -120,6 +131,10 @@ Batch make_batch(const Dataset& dataset, std::span<const size_t> indices, size_t
   Batch batch;
   batch.first = first;
   batch.size = indices.size();
+  if (indices.size() == 1) {
+    take(batch, dataset.get(indices[0]));
+    return batch;
+  }
   std::optional<int64_t> first_label;
   for (size_t i = 0; i < indices.size(); ++i) {
     Sample sample = dataset.get(indices[i]);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <functional>
 #include <string_view>
 
 #include "numerics/stats.h"
@@ -21,7 +22,7 @@ constexpr uint32_t kPendingLimit = uint32_t{1} << 30;  // each adds less than 2^
 void ExactSum::add(double term) {
   QTOOL_CHECK(std::isfinite(term), "a term that is not finite");
   if (term == 0) return;
-  if (pending_ >= kPendingLimit) *this = normalised();
+  if (pending_ >= kPendingLimit) assign(normalised());
   ++pending_;
   const auto word = std::bit_cast<uint64_t>(term);
   const int field = static_cast<int>(word >> 52) & 0x7FF;
@@ -34,33 +35,66 @@ void ExactSum::add(double term) {
   const uint64_t low = (mantissa & 0xFFFFFFFFU) << shift;
   const uint64_t high = ((mantissa >> kLimbBits) << shift) + (low >> kLimbBits);
   const int64_t sign = std::signbit(term) ? -1 : 1;
-  limbs_[limb] += sign * static_cast<int64_t>(low & 0xFFFFFFFFU);
-  limbs_[limb + 1] += sign * static_cast<int64_t>(high & 0xFFFFFFFFU);
-  limbs_[limb + 2] += sign * static_cast<int64_t>(high >> kLimbBits);
+  int64_t* const at = window(limb, limb + 3);
+  at[0] += sign * static_cast<int64_t>(low & 0xFFFFFFFFU);
+  at[1] += sign * static_cast<int64_t>(high & 0xFFFFFFFFU);
+  at[2] += sign * static_cast<int64_t>(high >> kLimbBits);
 }
 
-ExactSum ExactSum::normalised() const {
-  ExactSum result;
+int64_t* ExactSum::window(size_t begin, size_t end) {
+  if (limbs_.empty()) first_ = begin;
+  if (begin < first_) {
+    limbs_.insert(limbs_.begin(), first_ - begin, 0);
+    first_ = begin;
+  }
+  if (end > first_ + limbs_.size()) limbs_.resize(end - first_, 0);
+  return limbs_.data() + (begin - first_);
+}
+
+ExactSum::Limbs ExactSum::carried(const Limbs& limbs) {
+  Limbs result{};
   int64_t carry = 0;
-  for (size_t i = 0; i < limbs_.size(); ++i) {
-    const int64_t sum = limbs_[i] + carry;
+  for (size_t i = 0; i < limbs.size(); ++i) {
+    const int64_t sum = limbs[i] + carry;
     carry = sum >> kLimbBits;  // rounds down, so that what stays is never negative
-    result.limbs_[i] = i + 1 < limbs_.size() ? sum & 0xFFFFFFFF : sum;
+    result[i] = i + 1 < limbs.size() ? sum & 0xFFFFFFFF : sum;
   }
   return result;
 }
 
-ExactSum ExactSum::negated() const {
-  ExactSum result;
-  for (size_t i = 0; i < limbs_.size(); ++i) result.limbs_[i] = -limbs_[i];
-  return result.normalised();
+ExactSum::Limbs ExactSum::normalised() const {
+  Limbs all{};
+  std::copy(limbs_.begin(), limbs_.end(), all.begin() + static_cast<std::ptrdiff_t>(first_));
+  return carried(all);
+}
+
+ExactSum::Limbs ExactSum::absolute(const Limbs& normalised) {
+  if (normalised.back() >= 0) return normalised;
+  Limbs result;
+  std::transform(normalised.begin(), normalised.end(), result.begin(), std::negate<>());
+  return carried(result);
+}
+
+void ExactSum::assign(const Limbs& limbs) {
+  *this = {};
+  for (size_t i = 0; i < limbs.size(); ++i) {
+    if (limbs[i] != 0) *window(i, i + 1) = limbs[i];
+  }
+  pending_ = 1;
 }
 
 void ExactSum::merge(const ExactSum& other) {
-  *this = normalised();
-  const ExactSum addend = other.normalised();
-  for (size_t i = 0; i < limbs_.size(); ++i) limbs_[i] += addend.limbs_[i];
-  pending_ = 1;
+  if (other.pending_ >= kPendingLimit) {
+    ExactSum addend;
+    addend.assign(other.normalised());
+    merge(addend);
+    return;
+  }
+  if (other.limbs_.empty()) return;
+  if (pending_ >= kPendingLimit) assign(normalised());
+  int64_t* const at = window(other.first_, other.first_ + other.limbs_.size());
+  for (size_t i = 0; i < other.limbs_.size(); ++i) at[i] += other.limbs_[i];
+  pending_ += other.pending_;
 }
 
 namespace {
@@ -90,10 +124,10 @@ struct Magnitude {
 }  // namespace
 
 double ExactSum::value() const {
-  const ExactSum plain = normalised();
-  const bool negative = plain.limbs_.back() < 0;
-  const ExactSum positive = negative ? plain.negated() : plain;
-  const Magnitude magnitude{positive.limbs_};
+  const Limbs plain = normalised();
+  const bool negative = plain.back() < 0;
+  const Limbs positive = absolute(plain);
+  const Magnitude magnitude{positive};
   const int highest = magnitude.highest();
   if (highest < 0) return 0;
   const int lowest_kept = std::max(0, highest - kMantissaBits + 1);
@@ -110,10 +144,10 @@ double ExactSum::value() const {
 }
 
 std::string ExactSum::to_text() const {
-  const ExactSum plain = normalised();
-  const bool negative = plain.limbs_.back() < 0;
-  const ExactSum positive = negative ? plain.negated() : plain;
-  const Magnitude magnitude{positive.limbs_};
+  const Limbs plain = normalised();
+  const bool negative = plain.back() < 0;
+  const Limbs positive = absolute(plain);
+  const Magnitude magnitude{positive};
   const int highest = magnitude.highest();
   if (highest < 0) return "0x0p0";
   const int lowest = magnitude.lowest();
@@ -156,10 +190,12 @@ ExactSum ExactSum::from_text(const std::string& text) {
     if (digit == 0) continue;
     const uint64_t bits = static_cast<uint64_t>(digit) << (place % kLimbBits);
     const auto limb = static_cast<size_t>(place / kLimbBits);
-    sum.limbs_[limb] += static_cast<int64_t>(bits & 0xFFFFFFFFU);
-    sum.limbs_[limb + 1] += static_cast<int64_t>(bits >> kLimbBits);
+    const int64_t sign = negative ? -1 : 1;
+    int64_t* const at = sum.window(limb, limb + 2);
+    at[0] += sign * static_cast<int64_t>(bits & 0xFFFFFFFFU);
+    at[1] += sign * static_cast<int64_t>(bits >> kLimbBits);
+    sum.pending_ = 1;
   }
-  if (negative) sum = sum.negated();
   if (sum.to_text() != text) throw wrong();
   return sum;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -10,12 +11,18 @@
 #include "support/checked.h"
 #include "support/simd.h"
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
 namespace qtool {
 
 namespace {
 
 constexpr size_t kBlock = 4096;
 constexpr size_t kTables = 4;
+constexpr size_t kLane = 16;
+constexpr size_t kCountsInTable = size_t{1} << 16;  // at most, in all tables: none overflows
 
 /// floor(value / 2^exponent), exact, or a number that is far beyond every grid.
 int64_t floor_bin(double value, int exponent) {
@@ -41,6 +48,77 @@ QTOOL_SIMD void find_bins(const float* values, size_t count, float inverse, floa
     const int32_t above = values[i] < static_cast<float>(truncated) * width ? 1 : 0;
     bins[i] = static_cast<uint16_t>(truncated - above - first);
   }
+}
+
+QTOOL_SIMD void add_tables(const uint16_t* tables, size_t bins, uint64_t* totals) {
+  for (size_t bin = 0; bin < bins; ++bin) {
+    uint32_t sum = 0;
+    for (size_t t = 0; t < kTables; ++t) sum += tables[t * Histogram::kBins + bin];
+    totals[bin] += sum;
+  }
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+bool drops_zeros() {
+  static const bool known = __builtin_cpu_supports("avx512f") != 0;
+  return known;
+}
+
+/// Copies what is not 0, from count values to at most as many and kLane - 1 more.
+__attribute__((target("avx512f"))) size_t drop_zeros(const float* values, size_t count, float* to) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i += kLane) {
+    const size_t left = std::min(kLane, count - i);
+    const auto exists = static_cast<__mmask16>((1U << left) - 1);
+    const __m512 some = _mm512_maskz_loadu_ps(exists, values + i);
+    const __mmask16 keep = _mm512_cmp_ps_mask(some, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    _mm512_storeu_ps(to + kept, _mm512_maskz_compress_ps(keep, some));
+    kept += static_cast<size_t>(std::popcount(static_cast<uint32_t>(keep)));
+  }
+  return kept;
+}
+#else
+bool drops_zeros() { return false; }
+size_t drop_zeros(const float*, size_t, float*) { return 0; }
+#endif
+
+struct Bins {
+  int64_t first;
+  size_t count;
+  float inverse;
+  float width;
+};
+
+/// Adds to totals[i] what lies in the bin i from the first on, the zeros only where they are not
+/// `sparse`.
+void count_values(std::span<const float> values, const Bins& grid, bool sparse, uint64_t* totals) {
+  std::array<float, kBlock + kLane> others;
+  std::array<uint16_t, kBlock> bins;
+  // Neighbours count in different tables: a run of equal values, such as the zeros after a ReLU,
+  // would otherwise wait for its own last store each time.
+  std::array<uint16_t, kTables * Histogram::kBins> tables;
+  const bool many = values.size() >= kTables * grid.count;
+  if (many) {
+    for (size_t t = 0; t < kTables; ++t) {
+      std::fill_n(tables.begin() + static_cast<std::ptrdiff_t>(t * Histogram::kBins), grid.count,
+                  uint16_t{0});
+    }
+  }
+  for (size_t begin = 0; begin < values.size(); begin += kBlock) {
+    const float* at = values.data() + begin;
+    size_t count = std::min(kBlock, values.size() - begin);
+    if (sparse) {
+      count = drop_zeros(at, count, others.data());
+      at = others.data();
+    }
+    find_bins(at, count, grid.inverse, grid.width, static_cast<int32_t>(grid.first), bins.data());
+    size_t i = 0;
+    for (; many && i + kTables <= count; i += kTables) {
+      for (size_t t = 0; t < kTables; ++t) ++tables[t * Histogram::kBins + bins[i + t]];
+    }
+    for (; i < count; ++i) ++totals[bins[i]];
+  }
+  if (many) add_tables(tables.data(), grid.count, totals);
 }
 
 }  // namespace
@@ -100,38 +178,23 @@ void Histogram::observe(std::span<const float> values) {
   if (values.empty()) return;
   const Scan seen = scan(values);
   QTOOL_CHECK(seen.finite, "a value that is not finite");
-  observe(values, seen.range);
+  observe(values, seen.range, seen.zeros);
 }
 
-void Histogram::observe(std::span<const float> values, Range range) {
+void Histogram::observe(std::span<const float> values, Range range, uint64_t zeros) {
   if (values.empty()) return;
   coarsen_to_hold(static_cast<double>(range.low), static_cast<double>(range.high));
   const int64_t first = bin_of(range.low);
   const int64_t last = bin_of(range.high);
   extend_to(first, last);
-  const float inverse = std::ldexp(1.0F, -exponent_);
-  const float width = std::ldexp(1.0F, exponent_);
-  // Neighbours count in different tables: a run of equal values, such as the zeros after a ReLU,
-  // would otherwise wait for its own last store each time. A block cannot overflow 16 bits.
-  const auto bins_used = static_cast<size_t>(last - first + 1);
-  std::array<std::array<uint16_t, kBins>, kTables> tables;
-  std::array<uint16_t, kBlock> bins;
   uint64_t* const totals = counts_.data() + (first - first_bin_);
-  for (size_t begin = 0; begin < values.size(); begin += kBlock) {
-    const size_t count = std::min(kBlock, values.size() - begin);
-    find_bins(values.data() + begin, count, inverse, width, static_cast<int32_t>(first),
-              bins.data());
-    size_t i = 0;
-    if (count >= bins_used) {
-      for (auto& table : tables) std::fill_n(table.begin(), bins_used, uint16_t{0});
-      for (; i + kTables <= count; i += kTables) {
-        for (size_t t = 0; t < kTables; ++t) ++tables[t][bins[i + t]];
-      }
-      for (size_t bin = 0; bin < bins_used; ++bin) {
-        totals[bin] += uint64_t{tables[0][bin]} + tables[1][bin] + tables[2][bin] + tables[3][bin];
-      }
-    }
-    for (; i < count; ++i) ++totals[bins[i]];
+  const Bins bins{first, static_cast<size_t>(last - first + 1), std::ldexp(1.0F, -exponent_),
+                  std::ldexp(1.0F, exponent_)};
+  const bool sparse = zeros > values.size() / 4 && drops_zeros();
+  if (sparse) totals[-first] += zeros;
+  for (size_t begin = 0; begin < values.size(); begin += kCountsInTable) {
+    count_values(values.subspan(begin, std::min(kCountsInTable, values.size() - begin)), bins,
+                 sparse, totals);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <cstring>
 #include <utility>
 
 #include "support/simd.h"
@@ -16,6 +17,9 @@ namespace {
 constexpr size_t kLanes = 16;
 constexpr uint32_t kMagnitude = 0x7FFFFFFFU;
 constexpr int32_t kInfinity = 0x7F800000;
+
+using Floats __attribute__((vector_size(kLanes / 2 * sizeof(float)))) = float;
+using Doubles __attribute__((vector_size(kLanes / 2 * sizeof(double)))) = double;
 
 struct Totals {
   float low;
@@ -51,15 +55,32 @@ QTOOL_SIMD void include(Totals& totals, const float* values, size_t count) {
   }
 }
 
-QTOOL_SIMD void widen(Range* ranges, const float* values, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    ranges[i].low = values[i] < ranges[i].low ? values[i] : ranges[i].low;
-    ranges[i].high = values[i] > ranges[i].high ? values[i] : ranges[i].high;
+/// The last `fresh` of kLanes neighbouring channels, whose totals stay in registers from row to
+/// row.
+QTOOL_SIMD void include_channels(Range* ranges, double* sums, const float* values, size_t rows,
+                                 size_t stride, size_t fresh) {
+  constexpr size_t kHalf = kLanes / 2;
+  Floats low[2];
+  Floats high[2];
+  Doubles sum[2];
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    low[lane / kHalf][lane % kHalf] = ranges[lane].low;
+    high[lane / kHalf][lane % kHalf] = ranges[lane].high;
+    sum[lane / kHalf][lane % kHalf] = sums[lane];
   }
-}
-
-QTOOL_SIMD void add(double* sums, const float* values, size_t count) {
-  for (size_t i = 0; i < count; ++i) sums[i] += static_cast<double>(values[i]);
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t half = 0; half < 2; ++half) {
+      Floats value;
+      std::memcpy(&value, values + row * stride + half * kHalf, sizeof value);
+      low[half] = value < low[half] ? value : low[half];
+      high[half] = value > high[half] ? value : high[half];
+      sum[half] += __builtin_convertvector(value, Doubles);
+    }
+  }
+  for (size_t lane = kLanes - fresh; lane < kLanes; ++lane) {
+    ranges[lane] = {low[lane / kHalf][lane % kHalf], high[lane / kHalf][lane % kHalf]};
+    sums[lane] = sum[lane / kHalf][lane % kHalf];
+  }
 }
 
 }  // namespace
@@ -89,16 +110,26 @@ Scan scan(std::span<const float> values) {
   return result;
 }
 
-void widen_each(std::span<Range> ranges, std::span<const float> values) {
-  QTOOL_CHECK(!ranges.empty() && values.size() % ranges.size() == 0, "whole rows of channels");
-  for (size_t begin = 0; begin < values.size(); begin += ranges.size()) {
-    widen(ranges.data(), values.data() + begin, ranges.size());
+void scan_channels(std::span<Range> ranges, std::span<double> sums, std::span<const float> values) {
+  const size_t channels = ranges.size();
+  QTOOL_CHECK(channels > 0 && values.size() % channels == 0, "whole rows of channels");
+  QTOOL_CHECK(sums.size() == channels, "a sum for each channel");
+  const size_t rows = values.size() / channels;
+  if (channels < kLanes) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      Range& range = ranges[i % channels];
+      range.low = values[i] < range.low ? values[i] : range.low;
+      range.high = values[i] > range.high ? values[i] : range.high;
+      sums[i % channels] += static_cast<double>(values[i]);
+    }
+    return;
   }
-}
-
-void add_each(std::span<double> sums, std::span<const float> values) {
-  QTOOL_CHECK(sums.size() == values.size(), "one value for each sum");
-  add(sums.data(), values.data(), sums.size());
+  // Of the last lanes some were included already where the channels are no multiple of them.
+  for (size_t done = 0; done < channels; done += kLanes) {
+    const size_t first = std::min(done, channels - kLanes);
+    include_channels(ranges.data() + first, sums.data() + first, values.data() + first, rows,
+                     channels, kLanes - (done - first));
+  }
 }
 
 }  // namespace qtool

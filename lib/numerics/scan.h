@@ -18,10 +18,8 @@ struct Scan {
 /// At least one value. About a quarter of a nanosecond a value from the cache.
 Scan scan(std::span<const float> values);
 
-/// Widens ranges[i % ranges.size()] to hold values[i], for finite values.
-void widen_each(std::span<Range> ranges, std::span<const float> values);
-
-/// sums[i] += values[i].
-void add_each(std::span<double> sums, std::span<const float> values);
+/// Of finite values, those of channel c at values[i * ranges.size() + c]: widens ranges[c] to hold
+/// them and adds them to sums[c], in their order.
+void scan_channels(std::span<Range> ranges, std::span<double> sums, std::span<const float> values);
 
 }  // namespace qtool

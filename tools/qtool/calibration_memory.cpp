@@ -21,6 +21,7 @@ constexpr uint64_t kBatchesInWork = 5;       // waiting, made, fed, and two copi
 constexpr uint64_t kSlack = 6 * kMiB;        // threads, allocators, messages
 constexpr uint64_t kBetweenRuns = 3 * kMiB;  // what the allocator and the loader vary by
 constexpr uint64_t kBytesPerBin = 8 + 40;    // a counter, its JSON value, its digits
+constexpr uint64_t kBytesPerSum = sizeof(ExactSum) + 80;  // and the digits of most
 
 uint64_t resident_bytes() {
   uint64_t all = 0;
@@ -59,7 +60,7 @@ MemoryForecast::MemoryForecast(const Graph& graph, std::span<const ValueId> tens
     const uint64_t channels =
         shape && shape->size() >= 4 ? static_cast<uint64_t>((*shape)[1]) : uint64_t{0};
     fixed_ += Histogram::kBins * kBytesPerBin +
-              channels * (sizeof(ExactSum) + sizeof(Range) + 4 * sizeof(Json));
+              channels * (kBytesPerSum + sizeof(Range) + 4 * sizeof(Json));
   }
 }
 

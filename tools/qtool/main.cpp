@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -23,6 +24,14 @@ void choose_waiting_policy(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "2000", 1);
   execv("/proc/self/exe", argv);  // on failure the default policy is merely slower
+}
+
+/// Large blocks go back to the system when they are freed. By default glibc keeps those that are as
+/// large as any that was freed before, and what is small and stays between them holds tens of MB.
+void return_freed_memory() {
+#ifdef M_MMAP_THRESHOLD
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
 }
 
 int run(int argc, char** argv) {
@@ -67,6 +76,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   qtool::choose_waiting_policy(argv);
+  qtool::return_freed_memory();
   try {
     const int code = qtool::run(argc, argv);
     // A result that could not be written (a full disk behind a pipe) is no success.

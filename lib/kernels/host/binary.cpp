@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "kernels/host/broadcast.h"
-#include "kernels/host/simd.h"
+#include "support/simd.h"
 
 namespace qtool {
 

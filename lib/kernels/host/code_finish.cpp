@@ -7,7 +7,7 @@
 
 #include "kernels/host/code_tile.h"
 #include "kernels/host/elementwise.h"
-#include "kernels/host/simd.h"
+#include "support/simd.h"
 
 namespace qtool {
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/host/simd.h"
 #include "kernels/onednn/primitives.h"
+#include "support/simd.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define QTOOL_VNNI 1

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 

@@ -7,8 +7,8 @@
 
 #include "kernels/host/elementary.h"
 #include "kernels/host/quantize.h"
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 

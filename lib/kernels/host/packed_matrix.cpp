@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/host/simd.h"
+#include "support/simd.h"
 
 namespace qtool {
 

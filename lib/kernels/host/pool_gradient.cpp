@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "kernels/host/gradient.h"
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "kernels/host/copy.h"
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "kernels/host/elementwise.h"
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 

@@ -4,8 +4,8 @@
 
 #include "kernels/host/elementary.h"
 #include "kernels/host/elementwise.h"
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 

@@ -3,8 +3,8 @@
 
 #include "kernels/host/elementary.h"
 #include "kernels/host/gradient.h"
-#include "kernels/host/simd.h"
 #include "support/parallel.h"
+#include "support/simd.h"
 
 namespace qtool {
 
