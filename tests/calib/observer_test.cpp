@@ -102,7 +102,7 @@ void check_against_loops(const TensorStats& stats, const std::vector<Sample>& sa
 
 TEST_CASE("both memory layouts, any order, any sharding: the same statistics to the bit") {
   Rng rng(21);
-  for (const int64_t channels : {1, 3, 64, 16385}) {
+  for (const int64_t channels : {1, 3, 16, 40, 64, 16385}) {
     std::vector<Sample> samples;
     for (int s = 0; s < 12; ++s) samples.push_back(random_sample(rng, channels, 1 + rng.below(40)));
     samples.push_back(random_sample(rng, channels, 0));
