@@ -24,6 +24,17 @@ constexpr std::array kMethods{
     Method{"bias-correction", "always: takes off the mean error of rounded weights; on by itself",
            "none to speak of", "a table", "Nagel et al. 2019, arXiv:1906.04721",
            [](Recipe& recipe) { recipe.bias_correction = true; }},
+    Method{
+        "cle",
+        "one scale a weight (--per-tensor): brings the channels of convolutions in a row to like "
+        "ranges",
+        "none to speak of", "a table", "Nagel et al. 2019, arXiv:1906.04721",
+        [](Recipe& recipe) { recipe.equalize = true; }},
+    Method{
+        "empirical-bias",
+        "depthwise layers, few bits: bias correction that is measured, fed with quantized inputs",
+        "two runs of the samples", "100 samples or more, no labels",
+        "Nagel et al. 2019, arXiv:1906.04721", [](Recipe& recipe) { recipe.measure_bias = true; }},
     Method{"adaround", "4-bit weights, or 8-bit ones per tensor; activations of 8 bits", "minutes",
            "some 1,000 samples, no labels", "Nagel et al. 2020, arXiv:2004.10568",
            round_by<Rounding::adaround>},

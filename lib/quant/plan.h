@@ -53,6 +53,15 @@ struct Smoothing {
   std::string reason;
 };
 
+/// Two convolutions with only a Relu or Clip between: the channels of the first are divided by
+/// `scale`, those of the second multiplied. By names, as a Smoothing, and done before it.
+struct Equalization {
+  std::string first;
+  std::string second;
+  std::vector<float> scale;  ///< finite, > 0; by channel
+  std::string reason;
+};
+
 struct SkippedNode {
   NodeId node = NodeId::none;
   std::string reason;
@@ -64,16 +73,17 @@ struct SkippedNode {
 /// first output's.
 struct QuantPlan {
   std::string target;
-  int64_t opset = 13;                 ///< the least that the result imports
-  bool float_biases = false;          ///< biases get their shift, but stay floats
-  std::vector<NodeId> quantized;      ///< nodes that compute on codes, by id
-  std::vector<NodeId> moved;          ///< nodes that move codes, by id
-  std::vector<Placement> placements;  ///< by value, then first use
-  std::vector<BiasPlacement> biases;  ///< by use
-  std::vector<RemovedNode> removed;   ///< by node
-  std::vector<SkippedNode> skipped;   ///< by node: what could have been quantized
-  std::vector<std::string> notes;     ///< warnings, in sentences
-  std::vector<Smoothing> smoothed;    ///< done to the graph already (algorithms/smooth_quant.h)
+  int64_t opset = 13;                   ///< the least that the result imports
+  bool float_biases = false;            ///< biases get their shift, but stay floats
+  std::vector<NodeId> quantized;        ///< nodes that compute on codes, by id
+  std::vector<NodeId> moved;            ///< nodes that move codes, by id
+  std::vector<Placement> placements;    ///< by value, then first use
+  std::vector<BiasPlacement> biases;    ///< by use
+  std::vector<RemovedNode> removed;     ///< by node
+  std::vector<SkippedNode> skipped;     ///< by node: what could have been quantized
+  std::vector<std::string> notes;       ///< warnings, in sentences
+  std::vector<Smoothing> smoothed;      ///< done to the graph already (algorithms/smooth_quant.h)
+  std::vector<Equalization> equalized;  ///< done to the graph already (algorithms/equalize.h)
 };
 
 Json to_json(const QuantPlan& plan, const Graph& graph);
@@ -85,6 +95,7 @@ QuantPlan plan_from_json(const Json& json, const Graph& graph);
 
 /// What a plan's file says of that; none where it says nothing. Errors (input): as above.
 std::vector<Smoothing> smoothings_from_json(const Json& json);
+std::vector<Equalization> equalizations_from_json(const Json& json);
 
 /// The same with files; errors name the file as well.
 QuantPlan read_plan(const std::filesystem::path& path, const Graph& graph);

@@ -104,8 +104,9 @@ class Reader {
 
   QuantPlan run() {
     check_schema(json_, kSchema);
-    check_keys(json_, {"schema", "target", "opset", "float_biases", "quantized", "moved",
-                       "placements", "biases", "removed", "skipped", "smoothed", "notes"});
+    check_keys(json_,
+               {"schema", "target", "opset", "float_biases", "quantized", "moved", "placements",
+                "biases", "removed", "skipped", "equalized", "smoothed", "notes"});
     plan_.target = member<std::string>(json_, "target");
     plan_.opset = member<int64_t>(json_, "opset");
     if (json_.contains("float_biases")) plan_.float_biases = member<bool>(json_, "float_biases");
@@ -120,6 +121,7 @@ class Reader {
     });
     plan_.notes = member<std::vector<std::string>>(json_, "notes");
     plan_.smoothed = smoothings_from_json(json_);
+    plan_.equalized = equalizations_from_json(json_);
     return std::move(plan_);
   }
 
@@ -290,21 +292,51 @@ class Reader {
 
 }  // namespace
 
+namespace {
+
+Json edits(const Json& json, const char* key) {
+  if (!json.is_object() || !json.contains(key)) return Json::array();
+  Json list = member<Json>(json, key);
+  if (!list.is_array()) throw input_error(fmt::format("the key \"{}\" is no list", key));
+  return list;
+}
+
+std::vector<float> scales_of(const Json& entry) {
+  std::vector<float> scales;
+  for (const double scale : member<std::vector<double>>(entry, "scale"))
+    scales.push_back(static_cast<float>(scale));
+  return scales;
+}
+
+}  // namespace
+
 std::vector<Smoothing> smoothings_from_json(const Json& json) {
   std::vector<Smoothing> result;
-  if (!json.is_object() || !json.contains("smoothed")) return result;
-  const Json list = member<Json>(json, "smoothed");
-  if (!list.is_array()) throw input_error("the key \"smoothed\" is no list");
+  const Json list = edits(json, "smoothed");
   for (const Json& entry : list) {
     Smoothing smoothing;
     smoothing.tensor = member<std::string>(entry, "tensor");
     check_keys(entry, {"tensor", "nodes", "scale", "absorbed", "reason"});
     smoothing.nodes = member<std::vector<std::string>>(entry, "nodes");
-    for (const double scale : member<std::vector<double>>(entry, "scale"))
-      smoothing.scale.push_back(static_cast<float>(scale));
+    smoothing.scale = scales_of(entry);
     smoothing.absorbed = member<bool>(entry, "absorbed");
     smoothing.reason = member<std::string>(entry, "reason");
     result.push_back(std::move(smoothing));
+  }
+  return result;
+}
+
+std::vector<Equalization> equalizations_from_json(const Json& json) {
+  std::vector<Equalization> result;
+  const Json list = edits(json, "equalized");
+  for (const Json& entry : list) {
+    Equalization equalization;
+    equalization.first = member<std::string>(entry, "first");
+    check_keys(entry, {"first", "second", "scale", "reason"});
+    equalization.second = member<std::string>(entry, "second");
+    equalization.scale = scales_of(entry);
+    equalization.reason = member<std::string>(entry, "reason");
+    result.push_back(std::move(equalization));
   }
   return result;
 }
@@ -322,6 +354,14 @@ Json to_json(const QuantPlan& plan, const Graph& graph) {
             {"skipped", reasons_json(plan.skipped, keys)},
             {"notes", plan.notes}};
   if (plan.float_biases) json["float_biases"] = true;
+  for (const Equalization& equalization : plan.equalized) {
+    Json scales = Json::array();
+    for (const float scale : equalization.scale) scales.push_back(shortest(scale));
+    json["equalized"].push_back({{"first", equalization.first},
+                                 {"second", equalization.second},
+                                 {"scale", std::move(scales)},
+                                 {"reason", equalization.reason}});
+  }
   for (const Smoothing& smoothing : plan.smoothed) {
     json["smoothed"].push_back({{"tensor", smoothing.tensor},
                                 {"nodes", smoothing.nodes},

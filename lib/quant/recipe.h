@@ -59,7 +59,9 @@ struct Recipe {
   bool bias_correction = true;         ///< take the mean error that rounded weights make off biases
   std::vector<RecipeRule> rules = {};  ///< for some nodes; later ones win over earlier ones
   std::string target = {};             ///< the target that the recipe is made for; empty: any
-  bool smooth_quant = true;  ///< bring channels of unlike sizes to like ones where it pays
+  bool smooth_quant = true;   ///< bring channels of unlike sizes to like ones where it pays
+  bool equalize = false;      ///< cross-layer equalization
+  bool measure_bias = false;  ///< take off biases what quantized layers get wrong on samples
   Rounding rounding = Rounding::nearest;
   std::optional<size_t> iterations = {};  ///< of a method that learns, for each layer or block
   bool reduce_range = false;     ///< keep sums of two products in 16 bits, for x86 without VNNI

@@ -106,9 +106,15 @@ Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log
 CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data_options,
                                  const PlanOptions& plan, const CalibrationOptions& how,
                                  const Globals& globals, Log& log) {
+  const Graph graph = quantizable_graph(model, plan.load(), log);
+  return calibrate_graph(model, graph, data_options, plan, how, globals, log);
+}
+
+CalibrationTable calibrate_graph(const LoadedModel& model, const Graph& graph,
+                                 const DataOptions& data_options, const PlanOptions& plan,
+                                 const CalibrationOptions& how, const Globals& globals, Log& log) {
   const Target target = plan.load();
   const Recipe recipe = plan.recipe();
-  const Graph graph = quantizable_graph(model, target, log);
   const std::vector<ValueId> tensors =
       within_frame([&] { return model.path.string(); },
                    [&] { return values_to_calibrate(graph, builtin_ops(), target, recipe); });

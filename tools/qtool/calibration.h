@@ -46,6 +46,12 @@ CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& da
                                  const PlanOptions& plan, const CalibrationOptions& options,
                                  const Globals& globals, Log& log);
 
+/// The same for the model's graph as it was prepared and edited.
+CalibrationTable calibrate_graph(const LoadedModel& model, const Graph& graph,
+                                 const DataOptions& data, const PlanOptions& plan,
+                                 const CalibrationOptions& options, const Globals& globals,
+                                 Log& log);
+
 /// The table in a file, which must have been made for this model. Errors (input): for another.
 CalibrationTable table_of(const LoadedModel& model, const std::string& path);
 

@@ -7,6 +7,7 @@
 #include "learning.h"
 #include "onnx_io/onnx_io.h"
 #include "passes/qoperator_form.h"
+#include "quant/algorithms/equalize.h"
 #include "quant/algorithms/smooth_quant.h"
 #include "quant/insert_qdq.h"
 #include "quant/summary.h"
@@ -81,21 +82,40 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
   QuantPlan plan;
   bool random = false;
   if (!flags.from_plan.empty()) {
-    smooth(graph, within_frame([&] { return flags.from_plan; },
-                               [&] { return smoothings_from_json(read_json(flags.from_plan)); }));
+    within_frame([&] { return flags.from_plan; },
+                 [&] {
+                   const Json json = read_json(flags.from_plan);
+                   equalize(graph, equalizations_from_json(json));
+                   smooth(graph, smoothings_from_json(json));
+                 });
     plan = read_plan(flags.from_plan, graph);
   } else {
     CalibrationOptions how;
     how.memory_limit = limit;
     const bool calibrated = !flags.calibration.empty();
-    const CalibrationTable table =
+    CalibrationTable table =
         calibrated ? table_of(model, flags.calibration)
-                   : calibrate_model(model, flags.data, flags.plan, how, globals, log);
+                   : calibrate_graph(model, graph, flags.data, flags.plan, how, globals, log);
+    std::vector<Equalization> equalized;
+    if (recipe.equalize) {
+      EqualizeOptions options;
+      options.per_tensor = recipe.per_tensor_weights || !target.per_channel;
+      options.weight_bits = recipe.weight_bits.value_or(8);
+      options.activation_bits = recipe.activation_bits.value_or(8);
+      equalized = find_equalizations(graph, table, options);
+      equalize(graph, equalized);
+      if (calibrated) {
+        equalize(table, graph, equalized);
+      } else {
+        table = calibrate_graph(model, graph, flags.data, flags.plan, how, globals, log);
+      }
+    }
     if (calibrated && is_random(table.data)) log.warn(kRandomWarning);
     random = is_random(table.data);
     plan =
         within_frame([&] { return flags.model; },
                      [&] { return smooth_and_plan(graph, builtin_ops(), table, target, recipe); });
+    plan.equalized = std::move(equalized);
   }
   if (plan.placements.empty()) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +
