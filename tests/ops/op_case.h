@@ -112,6 +112,9 @@ CaseGraph build(const OpCase& item, Form form);
 /// |wanted|, with both values. Type and shape must be equal; NaN equals NaN.
 std::string difference(const Tensor& got, const Tensor& wanted, double relative, double absolute);
 
+/// Every case of every list below.
+const std::vector<OpCase>& all_cases();
+
 // One list a family, one file a list.
 std::vector<OpCase> convolution_cases();
 std::vector<OpCase> gemm_cases();

@@ -144,7 +144,7 @@ std::string problem(const GradientCase& item) {
   return {};
 }
 
-const std::vector<GradientCase>& all_cases() {
+const std::vector<GradientCase>& every_case() {
   static const std::vector<GradientCase> all = [] {
     std::vector<GradientCase> list;
     for (auto* const family : {activation_gradients, arithmetic_gradients, movement_gradients,
@@ -160,7 +160,7 @@ const std::vector<GradientCase>& all_cases() {
 
 TEST_CASE("Gradients agree with central differences, and fast kernels with the reference") {
   std::vector<std::string> problems;
-  for (const GradientCase& item : all_cases()) {
+  for (const GradientCase& item : every_case()) {
     std::string text;
     try {
       text = problem(item);
@@ -174,7 +174,7 @@ TEST_CASE("Gradients agree with central differences, and fast kernels with the r
 
 TEST_CASE("Every op with a gradient has a case") {
   std::set<std::string> asked;
-  for (const GradientCase& item : all_cases()) asked.insert(item.op);
+  for (const GradientCase& item : every_case()) asked.insert(item.op);
   // Their derivatives are estimates: fake_quantize_test. That of BinaryTargets is none.
   asked.insert({"FakeQuantize", "PowerOfTwo", "RoundBias", "BinaryTargets"});
   for (const OpDef& def : training_ops().all()) {

@@ -103,15 +103,15 @@ Graph quantizable_graph(const LoadedModel& model, const Target& target, Log& log
   return graph;
 }
 
-CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data_options,
+CalibrationTable calibrate_model(const LoadedModel& model, const DataOptions& data,
                                  const PlanOptions& plan, const CalibrationOptions& how,
                                  const Globals& globals, Log& log) {
   const Graph graph = quantizable_graph(model, plan.load(), log);
-  return calibrate_graph(model, graph, data_options, plan, how, globals, log);
+  return calibrate_graph(model, graph, data, plan, how, globals, log);
 }
 
 CalibrationTable calibrate_graph(const LoadedModel& model, const Graph& graph,
-                                 const DataOptions& data_options, const PlanOptions& plan,
+                                 const DataOptions& data, const PlanOptions& plan,
                                  const CalibrationOptions& how, const Globals& globals, Log& log) {
   const Target target = plan.load();
   const Recipe recipe = plan.recipe();
@@ -123,6 +123,12 @@ CalibrationTable calibrate_graph(const LoadedModel& model, const Graph& graph,
         model.path.string() + ": target " + target.name + " quantizes nothing of this model",
         "qtool inspect shows what it consists of.");
   }
+  return calibrate_values(model, graph, tensors, data, how, globals, log);
+}
+
+CalibrationTable calibrate_values(const LoadedModel& model, const Graph& graph,
+                                  std::span<const ValueId> tensors, const DataOptions& data_options,
+                                  const CalibrationOptions& how, const Globals& globals, Log& log) {
   const std::vector<RunnerValue> inputs = declared_inputs(graph);
   const auto data = data_options.open(inputs, &log);
   size_t batch = batch_size(inputs, data_options.batch, kBatch);
@@ -173,11 +179,11 @@ CalibrationTable table_of(const LoadedModel& model, const std::string& path) {
       "Calibrate this model: qtool calibrate " + model.path.string() + " --data ... -o " + path);
 }
 
-void stamp(Graph& graph, const LoadedModel& model, const QuantPlan& plan) {
+void stamp(Graph& graph, const LoadedModel& model, const std::string& target) {
   auto& metadata = graph.model.metadata;
   std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with("qtool."); });
   metadata.emplace_back("qtool.source_sha256", model.file.sha256);
-  metadata.emplace_back("qtool.target", plan.target);
+  metadata.emplace_back("qtool.target", target);
 }
 
 }  // namespace qtool

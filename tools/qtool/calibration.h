@@ -52,10 +52,17 @@ CalibrationTable calibrate_graph(const LoadedModel& model, const Graph& graph,
                                  const CalibrationOptions& options, const Globals& globals,
                                  Log& log);
 
+/// The same for chosen values of a graph that was made from the model.
+CalibrationTable calibrate_values(const LoadedModel& model, const Graph& graph,
+                                  std::span<const ValueId> values, const DataOptions& data,
+                                  const CalibrationOptions& options, const Globals& globals,
+                                  Log& log);
+
 /// The table in a file, which must have been made for this model. Errors (input): for another.
 CalibrationTable table_of(const LoadedModel& model, const std::string& path);
 
-/// Where the quantized model came from, in its metadata. A second quantization replaces the first.
-void stamp(Graph& graph, const LoadedModel& model, const QuantPlan& plan);
+/// Where the quantized model came from, in its metadata. A second quantization
+/// replaces the first. For ptq in other modes than static, `target` is the mode.
+void stamp(Graph& graph, const LoadedModel& model, const std::string& target);
 
 }  // namespace qtool

@@ -7,6 +7,7 @@
 #include "learning.h"
 #include "onnx_io/onnx_io.h"
 #include "passes/qoperator_form.h"
+#include "ptq_modes.h"
 #include "quant/algorithms/equalize.h"
 #include "quant/algorithms/smooth_quant.h"
 #include "quant/insert_qdq.h"
@@ -25,13 +26,41 @@ struct PtqFlags {
   std::string from_plan;
   DataOptions data;
   PlanOptions plan;
+  ModeFlags mode;
   std::string format = "qdq";
   std::string memory_limit;
   bool dry_run = false;
   bool external_data = false;
 };
 
+/// Flags that say how ranges become integers mean nothing in the other modes.
+void check_static_flags(const PtqFlags& flags) {
+  const std::pair<const char*, bool> given[] = {
+      {"--calibration", !flags.calibration.empty()},
+      {"--from-plan", !flags.from_plan.empty()},
+      {"--plan", !flags.plan_file.empty()},
+      {"--format", flags.format != "qdq"},
+      {"--target", !flags.plan.target.empty()},
+      {"--activations", !flags.plan.activations.empty()},
+      {"--weights", !flags.plan.weights.empty()},
+      {"--bits", !flags.plan.bits.empty()},
+      {"--edges-too", flags.plan.edges_too},
+      {"--per-tensor", flags.plan.per_tensor},
+      {"--reduce-range", flags.plan.reduce_range},
+      {"--mem-limit", !flags.memory_limit.empty()},
+  };
+  for (const auto& [flag, is_given] : given) {
+    if (is_given) {
+      throw usage_error(fmt::format("{} belongs to --mode static, not {}", flag, flags.mode.mode),
+                        "Leave one of the two out.");
+    }
+  }
+}
+
 void check(const PtqFlags& flags) {
+  if (!flags.mode.is_static()) check_static_flags(flags);
+  if (flags.mode.half_io && flags.mode.mode != "float16")
+    throw usage_error("--half-io belongs to --mode float16", "Add it, or leave --half-io out.");
   const bool learning = learns(flags.plan.recipe());
   if (learning && !flags.data.given())
     throw usage_error("the method learns from samples, and there are none", "Give --data.");
@@ -39,7 +68,7 @@ void check(const PtqFlags& flags) {
   int sources = (flags.calibration.empty() ? 0 : 1) + (ranges_of_data ? 1 : 0) +
                 (flags.from_plan.empty() ? 0 : 1);
   if (learning && sources == 0) sources = 1;
-  if (sources != 1) {
+  if (sources != 1 && flags.mode.is_static()) {
     throw usage_error(
         sources == 0 ? "nothing to take ranges from" : "more than one source of ranges",
         "Give one of --calibration table.json, --data, --from-plan plan.json.");
@@ -70,17 +99,25 @@ std::string form_text(const QOperatorForm& form) {
   return text;
 }
 
-int ptq(const PtqFlags& flags, const Globals& globals) {
-  check(flags);
-  Log log(globals.log_level());
-  const LoadedModel model = open_model(flags.model);
+/// What is to be written, and what is said of it.
+struct Outcome {
+  Graph graph;
+  std::string text;
+  std::vector<std::string> notes;
+  Json json;
+  bool random = false;
+};
+
+Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, const Globals& globals,
+                            Log& log) {
   const Target target = flags.plan.load();
-  Graph graph = quantizable_graph(model, target, log);
+  Outcome result;
+  Graph& graph = result.graph;
+  graph = quantizable_graph(model, target, log);
   const Recipe recipe = flags.plan.recipe();
   std::optional<uint64_t> limit;
   if (!flags.memory_limit.empty()) limit = parse_bytes("--mem-limit", flags.memory_limit);
   QuantPlan plan;
-  bool random = false;
   if (!flags.from_plan.empty()) {
     within_frame([&] { return flags.from_plan; },
                  [&] {
@@ -111,7 +148,7 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
       }
     }
     if (calibrated && is_random(table.data)) log.warn(kRandomWarning);
-    random = is_random(table.data);
+    result.random = is_random(table.data);
     plan =
         within_frame([&] { return flags.model; },
                      [&] { return smooth_and_plan(graph, builtin_ops(), table, target, recipe); });
@@ -121,37 +158,58 @@ int ptq(const PtqFlags& flags, const Globals& globals) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +
                             summary(plan, graph));
   }
-  std::string text = summary(plan, graph);
+  result.text = summary(plan, graph);
   if (!flags.plan_file.empty()) write_plan(flags.plan_file, plan, graph);
   if (learns(recipe)) {
     within_frame([&] { return flags.model; },
                  [&] { learn(graph, plan, recipe, flags.data, limit, globals, log); });
   }
   insert_qdq(graph, plan);
-  if (flags.format == "qoperator") text += form_text(to_qoperator_form(graph));
-  stamp(graph, model, plan);
+  if (flags.format == "qoperator") result.text += form_text(to_qoperator_form(graph));
+  stamp(graph, model, plan.target);
+  result.notes = plan.notes;
+  result.json = {{"target", plan.target},
+                 {"format", flags.format},
+                 {"quantized_nodes", plan.quantized.size()},
+                 {"moved_nodes", plan.moved.size()},
+                 {"placements", plan.placements.size()},
+                 {"skipped_nodes", plan.skipped.size()}};
+  return result;
+}
+
+Outcome convert_mode(const PtqFlags& flags, const LoadedModel& model, const Globals& globals,
+                     Log& log) {
+  ConvertedModel made = convert(model, flags.mode, flags.data, flags.plan, globals, log);
+  stamp(made.graph, model, flags.mode.mode);
+  return {.graph = std::move(made.graph),
+          .text = std::move(made.text),
+          .notes = std::move(made.notes),
+          .json = {{"converted", made.converted}, {"kept", made.kept}},
+          .random = made.random};
+}
+
+int ptq(const PtqFlags& flags, const Globals& globals) {
+  check(flags);
+  Log log(globals.log_level());
+  const LoadedModel model = open_model(flags.model);
+  Outcome made = flags.mode.is_static() ? quantize_statically(flags, model, globals, log)
+                                        : convert_mode(flags, model, globals, log);
   const SaveOptions save = save_options(flags.external_data);
-  for (const std::string& note : plan.notes) log.warn(note);
-  const uint64_t bytes = flags.dry_run ? saved_bytes(graph, flags.output, save)
-                                       : save_model(graph, flags.output, save);
+  for (const std::string& note : made.notes) log.warn(note);
+  const uint64_t bytes = flags.dry_run ? saved_bytes(made.graph, flags.output, save)
+                                       : save_model(made.graph, flags.output, save);
   if (globals.json) {
-    std::fputs(to_text(Json{{"schema", "qtool.ptq/1"},
-                            {"random_data", random},
-                            {"target", plan.target},
-                            {"format", flags.format},
-                            {"output", flags.output},
-                            {"bytes", bytes},
-                            {"float_bytes", model.file.bytes},
-                            {"quantized_nodes", plan.quantized.size()},
-                            {"moved_nodes", plan.moved.size()},
-                            {"placements", plan.placements.size()},
-                            {"skipped_nodes", plan.skipped.size()}})
-                   .c_str(),
-               stdout);
+    made.json.update(Json{{"schema", "qtool.ptq/1"},
+                          {"mode", flags.mode.mode},
+                          {"random_data", made.random},
+                          {"output", flags.output},
+                          {"bytes", bytes},
+                          {"float_bytes", model.file.bytes}});
+    std::fputs(to_text(made.json).c_str(), stdout);
     return 0;
   }
-  if (random) fmt::print("{}\n", kRandomWarning);
-  fmt::print("{}{}: {} -> {} ({:.2f} of the float file)\n", text,
+  if (made.random) fmt::print("{}\n", kRandomWarning);
+  fmt::print("{}{}: {} -> {} ({:.2f} of the float file)\n", made.text,
              flags.dry_run ? "would write" : flags.output, human_bytes(model.file.bytes),
              human_bytes(bytes),
              static_cast<double>(bytes) / static_cast<double>(model.file.bytes));
@@ -167,6 +225,7 @@ std::function<int()> declare_ptq(CLI::App& app, const Globals& globals) {
   app.add_flag("--external-data", flags->external_data, kExternalDataHelp);
   app.add_option("--calibration", flags->calibration, "the table that qtool calibrate wrote")
       ->type_name("FILE");
+  flags->mode.declare(app);
   flags->data.declare(app, false, "calibrate with these samples instead of a table");
   flags->plan.declare(app);
   app.add_option("--plan", flags->plan_file, "also write every decision with its reason (JSON)")

@@ -163,7 +163,7 @@ QatModel::Exported QatModel::exported() const {
   Graph result = with_learned_constants(graph_, training_.trainable.parameters);
   QuantPlan plan = learned_plan(result, builtin_ops(), plans_[stage_], training_);
   insert_qdq(result, plan);
-  stamp(result, model_, plan);
+  stamp(result, model_, plan.target);
   return {std::move(result), std::move(plan)};
 }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "catch.h"
+#include "exec/onnxruntime_runner.h"
+#include "run.h"
+#include "support/file.h"
+
+using namespace qtool;
+using namespace qtool::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Shipped {
+  const char* model;
+  const char* train;
+  const char* test;
+};
+constexpr Shipped kShipped[] = {{"glyphs_cnn.onnx", "glyphs_train.npz", "glyphs_test.npz"},
+                                {"tunes_former.onnx", "tunes_train.npz", "tunes_test.npz"}};
+
+std::vector<std::string> data_of(const std::string& model, const char* file) {
+  std::vector<std::string> data{"--data", shipped(file)};
+  if (model.starts_with("glyphs"))
+    data.insert(data.end(), {"--preprocess", shipped("glyphs.yaml")});
+  return data;
+}
+
+double top1(const std::string& file, const std::vector<std::string>& data,
+            const std::vector<std::string>& more = {}) {
+  return run_json(words({"eval", file, "--samples", "500"}, data, more))
+      .at("metrics")
+      .at("top1")
+      .get<double>();
+}
+
+}  // namespace
+
+TEST_CASE("modes: both shipped models, here and in ONNX Runtime") {
+  struct Mode {
+    const char* name;
+    double drop;   ///< of top-1, at most
+    double ratio;  ///< of the file, at most
+  };
+  const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
+  const TemporaryFolder folder;
+  for (const Shipped& model : kShipped) {
+    const std::string source = shipped(model.model);
+    const auto data = data_of(model.model, model.test);
+    const double whole = top1(source, data);
+    for (const Mode& mode :
+         {Mode{"dynamic", 0.01, 0.45}, Mode{"float16", 0.002, 0.6}, Mode{"bfloat16", 0.006, 0.6}}) {
+      INFO(model.model << " " << mode.name);
+      const std::string made = folder / "made.onnx";
+      const Json said = run_json({"ptq", source, "--mode", mode.name, "-o", made});
+      CHECK(said.at("mode") == mode.name);
+      CHECK(said.at("converted").get<int>() > 0);
+      CHECK(said.at("bytes") == fs::file_size(made));
+      CHECK(static_cast<double>(fs::file_size(made)) <
+            mode.ratio * static_cast<double>(fs::file_size(source)));
+      const double ours = top1(made, data);
+      CHECK(ours >= whole - mode.drop);
+      if (!library) continue;
+      const double theirs =
+          top1(made, data, {"--runner", "onnxruntime", "--ort-library", library->string()});
+      CHECK(theirs == Approx(ours).margin(0.004));
+    }
+  }
+  if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");
+}
+
+TEST_CASE("modes: float16 keeps what data show to overflow") {
+  const TemporaryFolder folder;
+  const std::string source = shipped("glyphs_cnn.onnx");
+  const std::string made = folder / "made.onnx";
+  // Without any scaling the pixels reach 255; a thousand times that does not fit.
+  const Outcome outcome =
+      run({"ptq", source, "--mode", "float16", "--data", shipped("glyphs_train.npz"), "--samples",
+           "20", "--preprocess", "{scale: 1000}", "-o", made});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(has(outcome.out, "float16 ends at 65504"));
+  CHECK(!has(outcome.err, "were not checked"));
+  const Outcome blind = run({"ptq", source, "--mode", "float16", "--dry-run"});
+  CHECK(has(blind.err, "activations were not checked"));
+}
+
+TEST_CASE("modes: flags that mean nothing in a mode are refused") {
+  const TemporaryFolder folder;
+  const std::string source = shipped("glyphs_cnn.onnx");
+  const std::string made = folder / "made.onnx";
+  const auto refused = [&](const std::vector<std::string>& flags, const std::string& said) {
+    const Outcome outcome = run(words({"ptq", source, "-o", made}, flags));
+    INFO(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(has(outcome.err, said));
+    CHECK(!fs::exists(made));
+  };
+  refused({"--mode", "dynamic", "--data", shipped("glyphs_train.npz")}, "takes no --data");
+  refused({"--mode", "dynamic", "--bits", "w4"}, "--bits belongs to --mode static");
+  refused({"--mode", "float16", "--calibration", "t.json"}, "--calibration belongs");
+  refused({"--mode", "bfloat16", "--half-io"}, "--half-io belongs to --mode float16");
+  refused({"--half-io", "--data", "x"}, "--half-io belongs to --mode float16");
+  refused({"--mode", "float8"}, "float8");
+  const Outcome nothing =
+      run({"ptq", source, "--mode", "dynamic", "--exclude", "Conv", "Gemm", "-o", made});
+  INFO(nothing.err);
+  CHECK(nothing.code == 1);
+  CHECK(has(nothing.err, "nothing for --mode dynamic to convert"));
+  CHECK(!fs::exists(made));
+}
