@@ -35,6 +35,11 @@ constexpr std::array kMethods{
         "depthwise layers, few bits: bias correction that is measured, fed with quantized inputs",
         "two runs of the samples", "100 samples or more, no labels",
         "Nagel et al. 2019, arXiv:1906.04721", [](Recipe& recipe) { recipe.measure_bias = true; }},
+    Method{"gptq",
+           "weights of 4 bits or fewer, of wide layers above all; a fraction of adaround's time",
+           "one run of the samples a layer, and the cube of its width",
+           "100 samples or more, no labels", "Frantar et al. 2022, arXiv:2210.17323",
+           round_by<Rounding::gptq>},
     Method{"adaround", "4-bit weights, or 8-bit ones per tensor; activations of 8 bits", "minutes",
            "some 1,000 samples, no labels", "Nagel et al. 2020, arXiv:2004.10568",
            round_by<Rounding::adaround>},
@@ -75,6 +80,7 @@ void set_methods(Recipe& recipe, const std::string& names) {
 std::string to_string(Rounding rounding) {
   switch (rounding) {
     case Rounding::nearest: return "nearest";
+    case Rounding::gptq: return "gptq";
     case Rounding::adaround: return "adaround";
     case Rounding::brecq: return "brecq";
     case Rounding::qdrop: return "qdrop";

@@ -22,6 +22,7 @@ enum class WeightMethod {
 /// How a weight's codes follow from its elements and its grid.
 enum class Rounding {
   nearest,
+  gptq,      ///< by second moments of the layers' inputs (lib/rounding), as all of these
   adaround,  ///< these learn it from samples (lib/rounding)
   brecq,
   qdrop,

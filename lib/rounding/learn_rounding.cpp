@@ -4,10 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <set>
 
 #include "ops/gradient.h"
 #include "quant/names.h"
+#include "rounding/gptq.h"
+#include "rounding/moments.h"
 
 namespace qtool {
 
@@ -146,7 +150,9 @@ class Learner {
     if (!segment.layers.empty()) {
       const std::string name = own_name(graph_, segment.layers[0]);
       if (options_.begin) options_.begin(number, count, name);
-      notes.push_back(name + learn(graphs, segment, reference));
+      notes.push_back(name + (options_.learning == Learning::reconstruction
+                                  ? learn(graphs, segment, reference)
+                                  : solve(graphs, segment)));
     }
     lead(model(), training_ops(), graphs.facts, segment.nodes, segment.inputs, segment.kept, count_,
          budget_, quantized_);
@@ -197,6 +203,126 @@ class Learner {
         ": error {:.3g} of the power, to nearest {:.3g}; {:.1f} % of the weights "
         "rounded otherwise",
         result.after, result.before, 100 * result.changed);
+  }
+
+  struct Layer {
+    NodeId node;
+    size_t weight;  ///< in the parameters
+    int slot;
+    std::optional<size_t> bias;
+  };
+
+  std::vector<Layer> layers_of(const Segment& segment) {
+    std::vector<Layer> found;
+    for (const NodeId id : segment.layers) {
+      std::optional<Layer> layer;
+      std::optional<size_t> bias;
+      const std::vector<ValueId>& inputs = model().node(id).inputs;
+      for (size_t slot = 0; slot < inputs.size(); ++slot) {
+        ValueId source = inputs[slot];
+        if (source == ValueId::none) continue;
+        const NodeId rounding = model().value(source).producer;
+        if (rounding != NodeId::none && model().node(rounding).op.domain == kTrainingDomain)
+          source = model().node(rounding).inputs[0];
+        const auto parameter = by_value_.find(source);
+        if (parameter == by_value_.end()) continue;
+        if (params_of_.contains(parameter->second)) {
+          layer = Layer{id, parameter->second, static_cast<int>(slot), {}};
+        } else if (parameters()[parameter->second].kind == Parameter::Kind::bias) {
+          bias = parameter->second;
+        }
+      }
+      if (!layer) continue;
+      layer->bias = bias;
+      found.push_back(*layer);
+    }
+    return found;
+  }
+
+  /// A value of the quantized model within the segment, for all samples.
+  std::shared_ptr<SampleStore> led(const SegmentGraphs& graphs, const Segment& segment,
+                                   ValueId value) {
+    Stores stores = quantized_;
+    if (!stores.contains(value)) {
+      lead(model(), training_ops(), graphs.facts, segment.nodes, segment.inputs, std::array{value},
+           count_, budget_, stores);
+    }
+    return stores.at(value);
+  }
+
+  /// GPTQ or nearest, then the biases, layer by layer.
+  std::string solve(const SegmentGraphs& graphs, const Segment& segment) {
+    std::string note;
+    for (const Layer& layer : layers_of(segment)) {
+      Parameter& weight = parameters()[layer.weight];
+      const QuantParams& params = params_of_.at(layer.weight);
+      if (trained_.insert(layer.weight).second) {
+        Tensor rounded = weight.value.clone();
+        note += options_.learning == Learning::second_moments
+                    ? feed_back(graphs, segment, layer, params, rounded)
+                    : "";
+        weight.value = fake_quantize(rounded, params);
+        model().set_constant(weight.id, make_constant(weight.value.clone()));
+      }
+      if (options_.measure_bias && layer.bias && trained_.insert(*layer.bias).second)
+        note += correct(graphs, segment, layer);
+      if (options_.training.advance) options_.training.advance(1);
+    }
+    return note.empty() ? ": rounded to nearest" : note;
+  }
+
+  std::string feed_back(const SegmentGraphs& graphs, const Segment& segment, const Layer& layer,
+                        const QuantParams& params, Tensor& weights) {
+    constexpr size_t kMostColumns = 8192;
+    constexpr size_t kMostSamples = 256;
+    const auto linear = linear_layer(model(), training_ops(), graphs.facts, layer.node, layer.slot,
+                                     weights.shape());
+    if (!linear) return ": no plain product, rounded to nearest";
+    const WeightMatrix matrix(weights.shape(), linear->axis);
+    if (matrix.columns > kMostColumns) return ": too wide for second moments, rounded to nearest";
+    const ValueId data = model().node(layer.node).inputs[static_cast<size_t>(linear->data_slot)];
+    const std::vector<double> moments =
+        second_moments(model(), training_ops(), *linear, *led(graphs, segment, data), kMostSamples);
+    const double damping = gptq(weights, matrix, params, moments);
+    return fmt::format(": damping {:.3g}", damping);
+  }
+
+  std::string correct(const SegmentGraphs& graphs, const Segment& segment, const Layer& layer) {
+    const ValueId result = model().node(layer.node).outputs[0];
+    Stores exact = reference_;
+    lead(graph_, builtin_ops(), graphs.float_facts, segment.float_nodes, segment.float_inputs,
+         std::array{result}, count_, budget_, exact);
+    const auto rounded = led(graphs, segment, result);
+    Parameter& bias = parameters()[*layer.bias];
+    const auto channels = static_cast<size_t>(bias.value.size());
+    const Shape row = rounded->read(0, 1).shape();
+    // Matrix products count channels in the last dimension, convolutions behind the batch.
+    const bool last = parameters()[layer.weight].value.rank() == 2;
+    if (static_cast<size_t>(last ? row.back() : row.at(1)) != channels) return "";
+    size_t inner = 1;
+    for (size_t d = 2; d < row.size(); ++d) inner *= static_cast<size_t>(row[d]);
+    std::vector<double> sums(channels, 0);
+    size_t counted = 0;
+    for (size_t first = 0; first < count_; first += kLeadBatch) {
+      const size_t count = std::min(kLeadBatch, count_ - first);
+      const Tensor a = exact.at(result)->read(first, count);
+      const Tensor b = rounded->read(first, count);
+      const auto x = a.data<float>();
+      const auto y = b.data<float>();
+      for (size_t i = 0; i < x.size(); ++i) {
+        const size_t channel = last ? i % channels : i / inner % channels;
+        sums[channel] += static_cast<double>(x[i]) - static_cast<double>(y[i]);
+      }
+      counted += x.size() / channels;
+    }
+    double largest = 0;
+    for (size_t c = 0; c < channels; ++c) {
+      const double shift = sums[c] / static_cast<double>(counted);
+      largest = std::max(largest, std::abs(shift));
+      bias.value.data<float>()[c] += static_cast<float>(shift);
+    }
+    model().set_constant(bias.id, make_constant(bias.value.clone()));
+    return fmt::format(": biases move by up to {:.3g}", largest);
   }
 
   bool rounds_data(NodeId id) {

@@ -11,7 +11,15 @@
 
 namespace qtool {
 
+enum class Learning {
+  nearest,         ///< weights are rounded to nearest: for measured biases alone
+  second_moments,  ///< GPTQ
+  reconstruction,  ///< AdaRound, BRECQ, QDrop
+};
+
 struct RoundingOptions {
+  Learning learning = Learning::reconstruction;
+  bool measure_bias = false;  ///< not with reconstruction, which learns them
   Granularity granularity = Granularity::layer;
   ReconstructionOptions training;
   bool learn_scales = false;            ///< of activations
@@ -29,7 +37,10 @@ struct RoundedModel {
 };
 
 /// Leads samples through the float and the quantized model side by side, segment by segment, and
-/// learns the rounding of each segment's weights (segment_training.h). Memory is that of what
+/// learns the rounding of each segment's weights (segment_training.h, gptq.h). Measured biases take
+/// off, layer by layer, the mean difference between what the quantized layer makes in the
+/// quantized model and what the float one makes, by channel (Nagel et al. 2019, arXiv:1906.04721,
+/// appendix D). Memory is that of what
 /// passes between two segments for all samples, beyond the limit on disk. The same samples and
 /// options give the same bits, at any number of threads. Errors (unsupported): nothing to round;
 /// a node with a body or without a gradient; (input): no samples. `count`: how many samples come.

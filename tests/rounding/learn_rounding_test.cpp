@@ -121,6 +121,46 @@ TEST_CASE("learned rounding loses less than rounding to nearest, on samples that
   CHECK(narrow.error(dropped.graph, dropped.plan) < 0.8 * nearest);
 }
 
+TEST_CASE("GPTQ loses less than rounding to nearest, and measured biases less again") {
+  const Narrow narrow;
+  const double nearest = narrow.error(narrow.graph, narrow.plan);
+  const auto solved = [&](Learning learning, bool biases) {
+    RoundingOptions options;
+    options.learning = learning;
+    options.measure_bias = biases;
+    const RoundedModel learned =
+        learn_rounding(narrow.graph, narrow.plan, source_of(narrow.samples, "image"), 48, options);
+    return narrow.error(learned.graph, learned.plan);
+  };
+  CHECK(solved(Learning::second_moments, true) < nearest);
+  CHECK(solved(Learning::nearest, true) < nearest);
+}
+
+TEST_CASE("a measured bias takes off the mean error of its channel") {
+  Build b;
+  b.graph.set_type(b.input("x", {8, 2}),
+                   TensorType(DType::float32, std::vector<Dim>{{{}, "N"}, {2, {}}}));
+  b.constant("w", {1, 2}, {0.4F, 1});
+  b.constant("b", {1}, {0.5F});
+  b.node("Gemm", {"x", "w", "b"}, {"y"}, {{"transB", int64_t{1}}}, "layer");
+  b.output("y");
+  const Tensor samples = Tensor::of<float>({4, 2}, {0, 0, 1, 0, 0, 1, 1, 1});
+  test::Planned planned(b.graph, test::ranges({{"x", {0, 1}}, {"y", {0, 3}}}));
+  for (Placement& placement : planned.plan.placements) {
+    if (placement.kind == Placement::Kind::constant)
+      placement.params = checked_params({8, true, true}, {1}, {0});
+    if (placement.kind == Placement::Kind::activation)
+      placement.params = checked_params({8, false, false}, {1.0F / 128}, {0});
+  }
+  RoundingOptions options;
+  options.learning = Learning::nearest;
+  options.measure_bias = true;
+  // Weights become 0 and 1: 0.4 of the first input is lost, which is 1 half of the time.
+  const RoundedModel learned =
+      learn_rounding(b.graph, planned.plan, source_of(samples, "x"), 4, options);
+  CHECK(to_floats(*learned.graph.constant(b.value("b")))[0] == Approx(0.7).margin(0.01));
+}
+
 TEST_CASE("learned weights lie on the plan's grids, one code from the float ones") {
   const Narrow narrow;
   const RoundedModel learned = narrow.learned(Granularity::layer, false);

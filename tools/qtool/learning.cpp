@@ -18,9 +18,12 @@ constexpr uint64_t kMemory = uint64_t{1} << 30;
 
 RoundingOptions options_of(const Recipe& recipe) {
   RoundingOptions options;
-  options.granularity =
-      recipe.rounding == Rounding::adaround ? Granularity::layer : Granularity::block;
-  options.learn_scales = options.granularity == Granularity::block;
+  const bool blocks = recipe.rounding == Rounding::brecq || recipe.rounding == Rounding::qdrop;
+  options.granularity = blocks ? Granularity::block : Granularity::layer;
+  options.learn_scales = blocks;
+  options.measure_bias = recipe.measure_bias;
+  if (recipe.rounding == Rounding::nearest) options.learning = Learning::nearest;
+  if (recipe.rounding == Rounding::gptq) options.learning = Learning::second_moments;
   options.training.drop = recipe.rounding == Rounding::qdrop;
   options.training.iterations = recipe.iterations.value_or(kIterations);
   return options;
@@ -35,7 +38,9 @@ uint64_t for_samples(std::optional<uint64_t> limit) {
 
 }  // namespace
 
-bool learns(const Recipe& recipe) { return recipe.rounding != Rounding::nearest; }
+bool learns(const Recipe& recipe) {
+  return recipe.rounding != Rounding::nearest || recipe.measure_bias;
+}
 
 void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOptions& data_options,
            std::optional<uint64_t> memory_limit, const Globals& globals, Log& log) {
@@ -47,10 +52,11 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   RoundingOptions options = options_of(recipe);
   options.memory = for_samples(memory_limit);
   std::optional<Progress> progress;
+  const bool trains = options.learning == Learning::reconstruction;
   options.begin = [&](size_t segment, size_t segments, const std::string& name) {
     if (!progress) {
-      progress.emplace(to_string(recipe.rounding), "iterations",
-                       segments * options.training.iterations, globals.progress());
+      progress.emplace(to_string(recipe.rounding), trains ? "iterations" : "layers",
+                       segments * (trains ? options.training.iterations : 1), globals.progress());
     }
     progress->note(fmt::format("{}/{} {}", segment + 1, segments, name));
   };
