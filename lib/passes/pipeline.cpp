@@ -16,7 +16,7 @@ void check_name(const std::string& wanted, const Pipeline& pipeline) {
   for (const PipelineEntry& entry : pipeline) names.emplace_back(entry.pass->name());
   if (std::ranges::find(names, wanted) != names.end()) return;
   throw usage_error("there is no pass \"" + wanted + "\" in this pipeline",
-                    "The passes are " + join(names, ", ") + '.' + did_you_mean(wanted, names));
+                    "The passes are " + join(names, ", ") + '.' + or_did_you_mean(wanted, names));
 }
 
 void check_sound(const Graph& graph) {

@@ -65,7 +65,7 @@ void set_methods(Recipe& recipe, const std::string& names) {
       for (const Method& method : kMethods) known.emplace_back(method.name);
       throw usage_error("there is no method \"" + name + '"',
                         "The methods are " + join(known, ", ") + "; qtool methods says when." +
-                            did_you_mean(name, known));
+                            or_did_you_mean(name, known));
     }
     const Rounding before = recipe.rounding;
     found->choose(recipe);

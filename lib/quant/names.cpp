@@ -42,7 +42,7 @@ NodeId NodeKeys::find(const std::string& key) const {
   std::vector<std::string> candidates;
   for (const auto& [name, id] : nodes_) candidates.push_back(name);
   throw input_error("the model has no node \"" + key + '"',
-                    "Was the plan made for another model?" + did_you_mean(key, candidates));
+                    "Was the plan made for another model?" + or_did_you_mean(key, candidates));
 }
 
 }  // namespace qtool

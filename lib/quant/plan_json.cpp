@@ -152,7 +152,7 @@ class Reader {
     std::vector<std::string> names;
     for (const ValueId id : graph_.values()) names.push_back(graph_.value(id).name);
     throw input_error("the model has no tensor \"" + name + '"',
-                      "Was the plan made for another model?" + did_you_mean(name, names));
+                      "Was the plan made for another model?" + or_did_you_mean(name, names));
   }
 
   /// A use of the value that no other entry has.

@@ -56,7 +56,7 @@ std::vector<std::string> matched(const Graph& graph, std::span<const std::string
       if (std::string& mark = by[static_cast<size_t>(id)]; mark.empty()) mark = pattern;
     }
     if (any) continue;
-    const std::string near = did_you_mean(pattern, candidates);
+    const std::string near = or_did_you_mean(pattern, candidates);
     throw usage_error(
         std::string(flag) + " \"" + pattern + "\" matches no node",
         "It takes a node's name, an op type, or /a regular expression/ for names." + near);
@@ -155,7 +155,7 @@ RecipeRule parse_rule(const Json& json) {
       rule.keep_float = member<bool>(json, key);
     } else {
       throw input_error("a rule has no key \"" + key + '"',
-                        "The keys are " + join(kKeys, ", ") + '.' + did_you_mean(key, kKeys));
+                        "The keys are " + join(kKeys, ", ") + '.' + or_did_you_mean(key, kKeys));
     }
   }
   if (rule.match.empty()) throw input_error("a rule without match says nothing of any node");
@@ -225,7 +225,7 @@ Recipe parse_recipe(const std::string& yaml) {
             "reduce_range", "rules",           "smooth_quant",    "target", "weights"};
         throw input_error(
             "a recipe has no key \"" + key + '"',
-            "The keys are schema, " + join(keys, ", ") + '.' + did_you_mean(key, keys));
+            "The keys are schema, " + join(keys, ", ") + '.' + or_did_you_mean(key, keys));
       }
     } catch (const Error& error) {
       // A bad word is a usage error on the command line; in a file it is the file that is wrong.
@@ -244,7 +244,7 @@ Recipe load_recipe(const std::string& name_or_path) {
     for (const auto& [name, text] : builtin_recipes()) names.push_back(name);
     throw usage_error(
         "there is no recipe \"" + name_or_path + "\", and no file of that name",
-        "The recipes are " + join(names, ", ") + '.' + did_you_mean(name_or_path, names));
+        "The recipes are " + join(names, ", ") + '.' + or_did_you_mean(name_or_path, names));
   }
   return within_frame([&] { return name_or_path; },
                       [&] { return parse_recipe(read_file(name_or_path, 1 << 20)); });

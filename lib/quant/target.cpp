@@ -19,7 +19,7 @@ void check_keys(const Json& json, std::vector<std::string> keys) {
   for (const auto& [key, value] : json.items()) {
     if (std::ranges::find(keys, key) != keys.end()) continue;
     throw input_error("unknown key \"" + key + '"',
-                      "The keys here are " + join(keys, ", ") + '.' + did_you_mean(key, keys));
+                      "The keys here are " + join(keys, ", ") + '.' + or_did_you_mean(key, keys));
   }
 }
 
@@ -159,7 +159,7 @@ Target load_target(const std::string& name_or_path) {
     for (const auto& [name, text] : builtin_targets()) names.push_back(name);
     throw usage_error(
         "there is no target \"" + name_or_path + "\", and no file of that name",
-        "The targets are " + join(names, ", ") + '.' + did_you_mean(name_or_path, names));
+        "The targets are " + join(names, ", ") + '.' + or_did_you_mean(name_or_path, names));
   }
   return within_frame([&] { return name_or_path; },
                       [&] { return parse_target(read_file(name_or_path, 1 << 20)); });

@@ -14,19 +14,49 @@ namespace {
 
 constexpr QuantType kInt8{8, true, true};
 
+constexpr int64_t kSlice = 1 << 18;  ///< elements of a copy
+
+/// The elements as float32, where they lie if that is what they are.
+Tensor floats_of(const Tensor& tensor) {
+  if (tensor.dtype() != DType::float32) return cast(tensor, DType::float32);
+  return Tensor::in_place(DType::float32, tensor.shape(), {tensor.raw(), tensor.bytes()}, nullptr);
+}
+
+/// Slices along the first dimension, or along the one that a tensor with one scale can be seen as.
+struct Slices {
+  Slices(const Tensor& values, std::optional<int> axis)
+      : shape(axis ? values.shape() : Shape{values.size()}), inner(values.size() / shape[0]),
+        rows(std::max<int64_t>(1, kSlice / inner)) {}
+
+  Shape shape;
+  int64_t inner;  ///< elements of a row
+  int64_t rows;   ///< of a slice, but for the last
+};
+
 /// 10 log10(signal / noise) of fake quantization with the largest magnitudes as bounds.
 std::optional<double> sqnr_with(const Tensor& values, const std::vector<Range>& ranges,
                                 std::optional<int> axis) {
-  const Tensor rounded =
-      fake_quantize(values, choose_params(ranges, kInt8, Scheme::symmetric, axis));
+  const Slices slices(values, axis);
   double signal = 0;
   double noise = 0;
-  const auto x = values.data<float>();
-  const auto y = rounded.data<float>();
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double error = double{y[i]} - double{x[i]};
-    signal += double{x[i]} * double{x[i]};
-    noise += error * error;
+  for (int64_t first = 0; first < slices.shape[0]; first += slices.rows) {
+    Shape shape = slices.shape;
+    shape[0] = std::min(slices.rows, slices.shape[0] - first);
+    const auto count = static_cast<size_t>(element_count(shape));
+    const auto x = values.data<float>().subspan(static_cast<size_t>(first * slices.inner), count);
+    std::span<const Range> bounds = ranges;
+    if (axis == 0) {
+      bounds = bounds.subspan(static_cast<size_t>(first), static_cast<size_t>(shape[0]));
+    }
+    const Tensor part = Tensor::in_place(DType::float32, shape, std::as_bytes(x), nullptr);
+    const Tensor rounded =
+        fake_quantize(part, choose_params(bounds, kInt8, Scheme::symmetric, axis));
+    const auto y = rounded.data<float>();
+    for (size_t i = 0; i < count; ++i) {
+      const double error = double{y[i]} - double{x[i]};
+      signal += double{x[i]} * double{x[i]};
+      noise += error * error;
+    }
   }
   if (noise == 0 || !std::isfinite(signal / noise)) return std::nullopt;
   return 10 * std::log10(signal / noise);
@@ -101,7 +131,7 @@ WeightFacts facts_of(const std::string& name, const Tensor& tensor,
   facts.tensor = name;
   facts.type = std::string(qtool::name(tensor.dtype())) + to_string(tensor.shape());
   facts.elements = static_cast<uint64_t>(tensor.size());
-  const Tensor values = cast(tensor, DType::float32);
+  const Tensor values = floats_of(tensor);
   count(values, facts);
   if (facts.nonfinite > 0) return facts;
   facts.sqnr_db = sqnr_with(

@@ -95,6 +95,11 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
   return text + "?";
 }
 
+std::string or_did_you_mean(std::string_view word, std::span<const std::string> candidates) {
+  const std::string question = did_you_mean(word, candidates);
+  return question.empty() ? question : ' ' + question;
+}
+
 std::string human_bytes(uint64_t bytes) {
   static constexpr std::array units{" B", " kB", " MB", " GB", " TB"};
   return scaled(static_cast<double>(bytes), units, 1000);

@@ -19,8 +19,11 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 std::vector<std::string> nearest(std::string_view word, std::span<const std::string> candidates,
                                  size_t limit = 3);
 
-/// ' Did you mean "a" or "b"?' or nothing, for the advice line of an error.
+/// 'Did you mean "a" or "b"?' or nothing, for the advice line of an error.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
+
+/// The same behind a sentence: with a space in front, or nothing.
+std::string or_did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
 /// "1.10 MB", "842 B": decimal units, as file managers show them.
 std::string human_bytes(uint64_t bytes);

@@ -162,6 +162,22 @@ TEST_CASE("--exclude leaves a node in float, and --dry-run writes nothing") {
   CHECK(files_in(folder.path()).empty());
 }
 
+TEST_CASE("a report says what ONNX Runtime really computes in float") {
+  const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
+  if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");
+  const TemporaryFolder folder;
+  const std::string part = folder / "part.onnx";
+  REQUIRE(run({"ptq", shipped("glyphs_cnn.onnx"), "--calibration", quantized().table, "--exclude",
+               "Gemm", "-o", part})
+              .code == 0);
+  const Json json = run_json({"report", shipped("glyphs_cnn.onnx"), quantized().model, part,
+                              "--no-bench", "--runner", "onnxruntime", "--ort-library", *library});
+  CHECK(!json.at("candidates")[0].contains("kept_float"));
+  const Json& kept = json.at("candidates")[1].at("kept_float");
+  REQUIRE(kept.size() == 1);
+  CHECK(has(kept[0].at("op").get<std::string>(), "Gemm"));
+}
+
 TEST_CASE("ONNX Runtime has the same accuracy with the quantized model") {
   const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
   if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");

@@ -43,6 +43,8 @@ TEST_CASE("did_you_mean reads as a question or is empty") {
   CHECK(did_you_mean("abcdef", Strings{"abcdeg", "abcdxx", "abcxxx"}) ==
         "Did you mean \"abcdeg\", \"abcdxx\" or \"abcxxx\"?");
   CHECK(did_you_mean("abc", Strings{"xyz"}).empty());
+  CHECK(or_did_you_mean("mxe", Strings{"mse"}) == " Did you mean \"mse\"?");
+  CHECK(or_did_you_mean("abc", Strings{"xyz"}).empty());
 }
 
 TEST_CASE("Bytes and counts as people read them") {

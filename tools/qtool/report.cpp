@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "evaluate.h"
-#include "exec/session.h"
+#include "kept_float.h"
 #include "kernels/onednn/primitives.h"
 #include "machine.h"
 #include "measure.h"
@@ -144,23 +144,6 @@ void measure_speed(std::vector<Subject>& subjects, const ReportFlags& flags, Rep
   }
 }
 
-/// Nodes with work in them that the executor does not run on codes, and why.
-std::vector<KeptFloat> kept_float(const Subject& subject, Log& log) {
-  std::vector<KeptFloat> result;
-  const auto graph = prepared(subject.model, log);
-  SessionOptions options;
-  for (const auto& [name, tensor] : timing_feeds(subject.runner->inputs(), 1)) {
-    options.input_shapes.emplace(name, tensor.shape());
-  }
-  const Session session(*graph, builtin_ops(), options);
-  for (const StepInfo& step : session.steps()) {
-    if (step.macs == 0 || step.integer) continue;
-    result.push_back(
-        {step.name, step.op, step.fallback.empty() ? "no Q/DQ around it" : step.fallback});
-  }
-  return result;
-}
-
 std::vector<Gate> gates_of(const ReportFlags& flags) {
   std::vector<Gate> gates;
   if (!flags.gate_file.empty()) gates = read_gates(flags.gate_file);
@@ -210,7 +193,8 @@ int report(const ReportFlags& flags, const Globals& globals) {
   for (size_t i = 1; i < subjects.size(); ++i) {
     record.candidates.emplace_back();
     record.candidates.back().model = describe(subjects[i]);
-    record.candidates.back().kept_float = kept_float(subjects[i], log);
+    record.candidates.back().kept_float =
+        kept_float(subjects[i].model, flags.runner, subjects[i].runner->inputs(), log);
   }
   if (flags.data.given()) {
     measure_outputs(subjects, flags, globals, record, log);

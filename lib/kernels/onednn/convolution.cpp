@@ -57,17 +57,32 @@ bool differs_between_runs(std::string_view implementation, const std::vector<int
          std::ranges::any_of(strides, [](int64_t stride) { return stride != 1; });
 }
 
-/// oneDNN 2.6.3's brgconv for floats keeps 1 KiB for each element of an output row. For rows so
-/// long its older kernel is as fast (0.87 to 1.1 of the time, by ow 1370 to 21922) and keeps 0.1
-/// MiB.
+/// oneDNN 2.6.3's brgconv keeps 1 KiB for each element of an output row. For rows so long its
+/// older kernel keeps 0.1 MiB and is as fast on floats (0.87 to 1.1 of the time, by ow 1370 to
+/// 21922); on codes of one channel it takes 1.3 to 1.8.
 constexpr int64_t kLongRow = 4096;
 
-void avoid_large_primitive(dnnl::convolution_forward::primitive_desc& pd,
-                           const ConvolutionSpec& spec) {
-  if (spec.source.params != nullptr || spec.destination.shape.back() < kLongRow) return;
-  if (!std::string_view(pd.impl_info_str()).starts_with("brgconv")) return;
+/// On codes of more channels the older kernels are the faster ones: 0.4 to 1.07 of the time.
+bool prefers_older_kernel(const ConvolutionSpec& spec) {
+  const bool codes = spec.source.params != nullptr;
+  return spec.destination.shape.back() >= kLongRow || (codes && spec.weights->shape()[1] > 1);
+}
+
+void choose_older_kernel(dnnl::convolution_forward::primitive_desc& pd,
+                         const ConvolutionSpec& spec) {
+  const bool codes = spec.source.params != nullptr;
+  const std::string_view chosen(pd.impl_info_str());
+  std::string_view older;
+  if (chosen.starts_with("brgconv:")) older = codes ? "jit_int8:" : "jit:";
+  if (codes && chosen.starts_with("brgconv_1x1:")) older = "jit_int8_1x1:";
+  if (older.empty()) return;
   auto next = pd;
-  if (next.next_impl() && std::string_view(next.impl_info_str()).starts_with("jit:")) pd = next;
+  while (next.next_impl()) {
+    const std::string_view name(next.impl_info_str());
+    if (!name.starts_with(older) || differs_between_runs(name, spec.strides)) continue;
+    pd = next;
+    return;
+  }
 }
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -143,7 +158,7 @@ MadeKernel make_dense_convolution(const ConvolutionSpec& spec) {
                                   dilations, begin, end);
     Forward::primitive_desc pd(operation, made.attr, engine());
 #endif
-    avoid_large_primitive(pd, spec);
+    if (prefers_older_kernel(spec)) choose_older_kernel(pd, spec);
     if (!skip_wrong(pd, spec)) return MadeKernel::refused("what oneDNN computes wrongly here");
     if (differs_between_runs(pd.impl_info_str(), spec.strides))
       return MadeKernel::refused("oneDNN's strided 1x1 convolution of codes for AVX2");

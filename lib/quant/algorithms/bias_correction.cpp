@@ -24,10 +24,8 @@ std::optional<Shape> one_sample(const TensorType& type) {
 Tensor constant_channels(const Shape& shape, std::span<const double> means) {
   Tensor x(DType::float32, shape);
   const int64_t positions = x.size() / shape[1];
-  for (int64_t i = 0; i < x.size(); ++i) {
-    x.data<float>()[static_cast<size_t>(i)] =
-        static_cast<float>(means[static_cast<size_t>(i / positions)]);
-  }
+  auto next = x.data<float>().begin();
+  for (const double mean : means) next = std::fill_n(next, positions, static_cast<float>(mean));
   return x;
 }
 
@@ -65,10 +63,11 @@ std::vector<double> channel_means(const Tensor& y) {
   const int64_t channels = y.shape().at(1);
   const int64_t positions = y.size() / std::max<int64_t>(channels, 1);
   std::vector<double> means;
+  const auto values = y.data<float>();
   for (int64_t c = 0; c < channels; ++c) {
     double sum = 0;
     for (int64_t p = 0; p < positions; ++p) {
-      sum += static_cast<double>(y.data<float>()[static_cast<size_t>(c * positions + p)]);
+      sum += static_cast<double>(values[static_cast<size_t>(c * positions + p)]);
     }
     means.push_back(positions > 0 ? sum / static_cast<double>(positions) : 0);
   }
