@@ -72,8 +72,9 @@ std::vector<std::string> text_list(const Json& json, const char* key) {
 }  // namespace
 
 RangeMethod activation_method(const Recipe& recipe, const QuantType& type) {
-  const RangeMethod usual = type.bits < 8 ? RangeMethod(MeanSquare{}) : RangeMethod(Percentile{});
-  return recipe.activation_method.value_or(usual);
+  if (recipe.activation_method) return *recipe.activation_method;
+  if (type.bits > 8) return RangeMethod(MinMax{});
+  return type.bits < 8 ? RangeMethod(MeanSquare{}) : RangeMethod(Percentile{});
 }
 
 WeightMethod weight_method(const Recipe& recipe, const QuantType& type) {
@@ -91,15 +92,19 @@ WeightMethod parse_weight_method(const std::string& text) {
 }
 
 void set_bits(Recipe& recipe, const std::string& text) {
-  std::set<char> seen;
-  for (size_t i = 0; i < text.size(); i += 2) {
-    const bool known = (text[i] == 'w' || text[i] == 'a') && seen.insert(text[i]).second;
-    if (!known || i + 1 == text.size() || text[i + 1] < '2' || text[i + 1] > '8') {
-      throw usage_error("there are no widths \"" + text + '"',
-                        "Write w4a4, w4 or a8: weights and activations, each of 2 to 8 bits.");
-    }
-    (text[i] == 'w' ? recipe.weight_bits : recipe.activation_bits) = text[i + 1] - '0';
+  static const std::regex kWidths("(?:w([2-8]))?(?:a([2-8]|16))?(?:w([2-8]))?");
+  std::smatch found;
+  const bool fits = std::regex_match(text, found, kWidths);
+  if (text.empty() || !fits || (found[1].matched && found[3].matched)) {
+    throw usage_error(
+        "there are no widths \"" + text + '"',
+        "Write w4a4, w4, a8 or a16w8: weights of 2 to 8 bits, activations of 2 to 8 or "
+        "16.");
   }
+  for (const int weights : {1, 3}) {
+    if (found[weights].matched) recipe.weight_bits = std::stoi(found[weights]);
+  }
+  if (found[2].matched) recipe.activation_bits = std::stoi(found[2]);
 }
 
 std::vector<bool> matched_nodes(const Graph& graph, const RecipeRule& rule) {
@@ -147,6 +152,9 @@ RecipeRule parse_rule(const Json& json) {
       rule.wishes.weight_method = parse_weight_method(member<std::string>(json, key));
     } else if (key == "bits") {
       set_bits(bits, member<std::string>(json, key));
+      if (bits.activation_bits.value_or(8) > 8)
+        throw input_error("activations of 16 bits in a rule",
+                          "They are for the whole model: bits.");
     } else if (key == "scheme") {
       rule.wishes.activation_scheme = parse_scheme(member<std::string>(json, key));
     } else if (key == "per_channel") {

@@ -51,8 +51,9 @@ struct Recipe {
   std::optional<WeightMethod> weight_method = {};
   std::vector<std::string> include;  ///< not empty: only these nodes are quantized
   std::vector<std::string> exclude;  ///< these stay float; wins over include
-  /// Bits of the grids of layers with weights: of the weights, and of what they read (2 to 8); the
-  /// target's where not set. The first and the last layers keep the target's unless edges_too.
+  /// Bits of the grids of layers with weights: of the weights, and of what they read (2 to 8; 16:
+  /// of all activations, see with_bits in widths.h); the target's where not set. The first and the
+  /// last layers keep the target's unless edges_too.
   std::optional<int> weight_bits = {};
   std::optional<int> activation_bits = {};
   bool edges_too = false;
@@ -70,7 +71,7 @@ struct Recipe {
 };
 
 /// The method for a grid: the recipe's, else what gave the best outputs at its width (README.md):
-/// percentile 99.999 and minmax from 8 bits on, least squared error below.
+/// percentile 99.999 and minmax from 8 bits on, least squared error below; minmax for 16 bits.
 RangeMethod activation_method(const Recipe& recipe, const QuantType& type);
 WeightMethod weight_method(const Recipe& recipe, const QuantType& type);
 
@@ -94,7 +95,8 @@ std::vector<bool> matched_nodes(const Graph& graph, const RecipeRule& rule);
 std::string to_string(WeightMethod method);
 WeightMethod parse_weight_method(const std::string& text);
 
-/// Sets both widths from "w4a4", "w4" or "a8". Errors (usage): another text, not 2 to 8 bits.
+/// Sets both widths from "w4a4", "w4", "a8" or "a16w8". Errors (usage): another text, other widths
+/// than 2 to 8 bits, for activations 16.
 void set_bits(Recipe& recipe, const std::string& text);
 
 /// Which nodes the patterns leave to be quantized, by node id; the reason where not, else empty.

@@ -17,6 +17,13 @@ bool is_layer(const PlanContext& context, const Selection& selection, NodeId id)
 
 }  // namespace
 
+Target with_bits(Target target, const Recipe& recipe) {
+  if (recipe.activation_bits.value_or(8) <= 8) return target;
+  target.activation_type.bits = *recipe.activation_bits;
+  target.opset = std::max<int64_t>(target.opset, 21);
+  return target;
+}
+
 Widths::Widths(const PlanContext& context, const Selection& selection)
     : rules_(context), weights_(context.target.weight_type),
       activations_(context.target.activation_type), weight_bits_(context.recipe.weight_bits),

@@ -8,6 +8,11 @@
 
 namespace qtool {
 
+/// The target as a recipe with 16-bit activations needs it: all activations have them, as they
+/// would be rounded to 8 bits between layers otherwise, and the opset is 21, the first to have such
+/// codes.
+Target with_bits(Target target, const Recipe& recipe);
+
 /// The grids of one plan: the target's, with the recipe's bits for layers. A layer is a node that
 /// the target always quantizes (Conv, Gemm, MatMul); those that join in (additions, poolings) keep
 /// the target's bits for what no layer reads. Layers that no layer stands before or behind are the

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "catch.h"
 #include "exec/onnxruntime_runner.h"
+#include "onnx_io/onnx_io.h"
 #include "run.h"
 #include "support/file.h"
 
@@ -64,6 +65,41 @@ TEST_CASE("modes: both shipped models, here and in ONNX Runtime") {
           top1(made, data, {"--runner", "onnxruntime", "--ort-library", library->string()});
       CHECK(theirs == Approx(ours).margin(0.004));
     }
+  }
+  if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");
+}
+
+TEST_CASE("modes: 16-bit activations are stored so, and lose less") {
+  const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
+  const TemporaryFolder folder;
+  for (const Shipped& model : kShipped) {
+    INFO(model.model);
+    const std::string source = shipped(model.model);
+    const auto train = data_of(model.model, model.train);
+    const auto test = data_of(model.model, model.test);
+    const auto error = [&](const char* bits, const std::string& file) {
+      REQUIRE(
+          run(words({"ptq", source, "--samples", "64", "--bits", bits, "-o", file}, train)).code ==
+          0);
+      return run_json(words({"eval", file, "--reference", source, "--samples", "200"}, test))
+          .at("metrics")
+          .at("sqnr_db")
+          .get<double>();
+    };
+    const std::string wide = folder / "wide.onnx";
+    CHECK(error("a16w8", wide) > error("a8w8", folder / "usual.onnx") + 1);
+    const Graph graph = load_model(wide);
+    CHECK(graph.model.opset() == 21);
+    int quantizers = 0;
+    for (const NodeId id : graph.nodes()) {
+      if (graph.node(id).op.type != "QuantizeLinear") continue;
+      ++quantizers;
+      CHECK(graph.constant(graph.node(id).inputs.at(2))->dtype() == DType::uint16);
+    }
+    CHECK(quantizers > 0);
+    if (!library) continue;
+    CHECK(top1(wide, test, {"--runner", "onnxruntime", "--ort-library", library->string()}) ==
+          Approx(top1(wide, test)).margin(0.004));
   }
   if (!library) QTOOL_SKIP("no ONNX Runtime library: run scripts/setup to install it");
 }

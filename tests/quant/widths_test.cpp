@@ -4,6 +4,7 @@
 
 #include "quant/quantized.h"
 #include "quant/summary.h"
+#include "quant/widths.h"
 
 namespace qtool {
 namespace {
@@ -62,13 +63,37 @@ TEST_CASE("widths are read as they are written") {
   set_bits(recipe, "w4a6");
   CHECK(recipe.weight_bits == 4);
   CHECK(recipe.activation_bits == 6);
-  for (const char* wrong : {"4", "w", "w1", "w9", "w4w4", "w4a", "x4", "w44", "a4 w4"}) {
+  for (const char* wrong :
+       {"", "4", "w", "w1", "w9", "w4w4", "w16", "a12", "w4a4w4", "w4a", "x4", "w44", "a4 w4"}) {
     INFO(wrong);
     CHECK(contains(message_of([&] { set_bits(recipe, wrong); }, Error::Kind::usage), wrong));
   }
+  set_bits(recipe, "a16w8");
+  CHECK(recipe.weight_bits == 8);
+  CHECK(recipe.activation_bits == 16);
   const Recipe file = parse_recipe("{schema: qtool.recipe/1, bits: w4a4, edges_too: true}");
   CHECK(file.weight_bits == 4);
   CHECK(file.edges_too);
+}
+
+TEST_CASE("activations of 16 bits are for all of them and need opset 21; weights stay as asked") {
+  const Build b = three_layers(21);
+  const Recipe recipe = with_bits("w4a16", false);
+  const Target target = qtool::with_bits(load_target("ort-cpu"), recipe);
+  CHECK(target.opset == 21);
+  Planned planned(b.graph, test::calibrated(b.graph, feeds()), recipe, target);
+  for (const char* value : {"x", "c1", "c2", "sum", "y"})
+    CHECK(planned.params(value).type == QuantType{16, false, false});
+  CHECK(planned.params("w1").type.bits == 8);
+  CHECK(planned.params("w2").type.bits == 4);
+  // The usual ones leave nothing out at 16 bits.
+  CHECK(to_string(activation_method(recipe, target.activation_type)) == "minmax");
+  CHECK(qtool::with_bits(load_target("tidl"), with_bits("a8", false)).opset ==
+        load_target("tidl").opset);
+  CHECK(contains(
+      message_of([] { parse_recipe("schema: qtool.recipe/1\nrules: [{match: Conv, bits: a16}]"); },
+                 Error::Kind::input),
+      "16 bits in a rule"));
 }
 
 DType type_of(const Graph& graph, const std::string& name) {

@@ -5,6 +5,7 @@
 #include "exec/session_runner.h"
 #include "passes/pipelines.h"
 #include "quant/methods.h"
+#include "quant/widths.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -39,9 +40,10 @@ void PlanOptions::declare(CLI::App& app) {
                  "how weight ranges follow from the weights: minmax, mse; default: minmax from 8 "
                  "bits on, mse below")
       ->type_name("METHOD");
-  app.add_option("--bits", bits,
-                 "bits of the layers' weights and inputs, such as w4a4 or w4; default: the "
-                 "target's")
+  app.add_option(
+         "--bits", bits,
+         "bits of the layers' weights and inputs, such as w4a4 or w4, or a16w8: 16-bit activations "
+         "everywhere (opset 21); default: the target's")
       ->type_name("WIDTHS");
   app.add_flag("--edges-too", edges_too, "with --bits: the first and last layers as well");
   app.add_option("--include", include,
@@ -88,7 +90,9 @@ Recipe PlanOptions::recipe() const {
   return result;
 }
 
-Target PlanOptions::load() const {
+Target PlanOptions::load() const { return with_bits(plain_target(), recipe()); }
+
+Target PlanOptions::plain_target() const {
   if (!target.empty()) return load_target(target);
   const std::string of_recipe = recipe_file.empty() ? "" : load_recipe(recipe_file).target;
   return load_target(of_recipe.empty() ? "ort-cpu" : of_recipe);

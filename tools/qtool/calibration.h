@@ -28,7 +28,10 @@ struct PlanOptions {
   void declare_target(CLI::App& app);
   void declare(CLI::App& app);
   Recipe recipe() const;
-  Target load() const;  ///< the target
+  Target load() const;  ///< the target, with the wished activations of more than 8 bits
+
+ private:
+  Target plain_target() const;
 };
 
 /// The model ready to be calibrated and quantized: prepared, at an opset the target can use.
