@@ -3,23 +3,33 @@
 
 #include <string>
 
+#include "data/batch.h"
 #include "data/dataset.h"
 #include "data/preprocess.h"
 
 namespace qtool {
 
-/// Random changes of training images that leave their class as it is.
+/// Random changes of training images.
 struct Augmentation {
   bool flip = false;  ///< mirror left and right, every other image
   int crop = 0;       ///< pad by so many pixels on each side, take a window of the old size
+  /// Above 0: take a window of at least this share of the area, of 3:4 to 4:3 times the image's
+  /// form (Szegedy et al. 2015, arXiv:1409.4842), scaled to the old size, bilinear.
+  double resized_crop = 0;
+  /// Above 0: multiply brightness, contrast and, of three channels, saturation by factors between
+  /// 1 - jitter and 1 + jitter.
+  double jitter = 0;
+  double mixup = 0;  ///< above 0: alpha of `mix`, which is for batches
 
-  /// "none", or "flip" and "crop:PIXELS" with commas between. Errors (usage): another text.
+  /// "none", or "flip", "crop:PIXELS", "resized-crop:SHARE", "jitter:AMOUNT", "mixup:ALPHA" with
+  /// commas between. Errors (usage): another text.
   static Augmentation parse(const std::string& text);
-  bool none() const { return !flip && crop == 0; }
+  bool changes_images() const { return flip || crop > 0 || resized_crop > 0 || jitter > 0; }
 };
 
 /// A data set with changes that depend on seed, epoch and index only. They apply to float inputs of
-/// rank 3; what is padded shows a black pixel after the preprocessing.
+/// rank 3; what is padded shows a black pixel after the preprocessing, and colours are mixed as
+/// they were before it.
 class Augmented : public Dataset {
  public:
   /// `all` outlives it.
@@ -39,5 +49,16 @@ class Augmented : public Dataset {
   uint64_t seed_;
   uint64_t epoch_;
 };
+
+/// What a batch was mixed with.
+struct Mixed {
+  std::vector<int64_t> partners;  ///< labels of the samples that were mixed in, or empty
+  float share = 1;                ///< of each sample itself; the rest is its partner's
+};
+
+/// mixup (Zhang et al. 2018, arXiv:1710.09412): each sample becomes `share` of itself and the rest
+/// of another one of the batch, the share being one draw of Beta(alpha, alpha). Depends on seed,
+/// epoch and step only. Errors (input): inputs that are not float.
+Mixed mix(Batch& batch, double alpha, uint64_t seed, uint64_t epoch, uint64_t step);
 
 }  // namespace qtool

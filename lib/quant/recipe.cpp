@@ -114,8 +114,9 @@ std::vector<bool> matched_nodes(const Graph& graph, const RecipeRule& rule) {
   return nodes;
 }
 
-std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe) {
-  const auto excluded = matched(graph, recipe.exclude, "--exclude");
+std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe,
+                                    const char* exclude_flag) {
+  const auto excluded = matched(graph, recipe.exclude, exclude_flag);
   const auto included = matched(graph, recipe.include, "--include");
   std::vector<std::string> reasons(graph.node_id_bound());
   std::vector<bool> kept(graph.node_id_bound());

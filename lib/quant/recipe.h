@@ -102,6 +102,7 @@ void set_bits(Recipe& recipe, const std::string& text);
 /// Which nodes the patterns leave to be quantized, by node id; the reason where not, else empty.
 /// Errors (usage): a pattern that matches no node, with the nearest names; a regular expression
 /// that is none.
-std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe);
+std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe,
+                                    const char* exclude_flag = "--exclude");
 
 }  // namespace qtool

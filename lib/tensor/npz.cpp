@@ -156,7 +156,8 @@ void write_npz(const std::filesystem::path& path, const TensorMap& tensors) {
                        });
                  }
                  if (zip_close(archive.get()) != 0) {
-                   throw input_error("cannot write it: " + reason(archive.get()));
+                   throw input_error("cannot write it: " + reason(archive.get()),
+                                     "Is the disk full? An earlier file of that name is intact.");
                  }
                  archive.release();
                });

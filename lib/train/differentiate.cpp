@@ -95,10 +95,10 @@ class Differentiator {
     for (const ValueId input : node.inputs) {
       if (name.empty() && depends(input)) name = forward_.value(source_[at(input)]).name;
     }
-    return unsupported_error(to_string(node.op) +
-                                 " has no gradient, but lies between the parameter \"" + name +
-                                 "\" and the loss",
-                             "Leave what stands before it out of the training with --freeze.");
+    return unsupported_error(
+        to_string(node.op) + " has no gradient, but lies between the parameter \"" + name +
+            "\" and the loss",
+        "Leave it and what stands before it out of the training with --freeze.");
   }
 
   /// The gradient of a value whose readers have all been visited, or none.

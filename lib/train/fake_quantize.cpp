@@ -194,7 +194,7 @@ class Inserter {
     if (power_of_two(placement) && bounded) {
       scale.highest = std::exp2(std::floor(std::log2(scale.highest)));
     }
-    bool learned_scale = options_.learn_scales;
+    bool learned_scale = options_.learn_scales && !frozen(root);
     if (bounded_.contains(placement.value)) {
       const auto weight = std::ranges::find(parameters(), placement.value, &Parameter::id);
       const auto values = scale.value.data<float>();
@@ -220,8 +220,8 @@ class Inserter {
     }
     const int32_t zero = params.zero_point[0];
     const bool inside = zero > params.type.lowest() && zero < params.type.highest();
-    const bool learned = options_.learn_zero_points && inside && !bounded && params.per_tensor() &&
-                         !params.type.is_signed && activation &&
+    const bool learned = options_.learn_zero_points && inside && !bounded && !frozen(root) &&
+                         params.per_tensor() && !params.type.is_signed && activation &&
                          options_.quantizer != Quantizer::dorefa;
     std::vector<float> zeros(params.zero_point.begin(), params.zero_point.end());
     Tensor value = Tensor::of<float>(shape, zeros);
@@ -238,6 +238,18 @@ class Inserter {
       graph().set_constant(id, make_constant(std::move(value)));
       fixed_zero_.emplace(root, id);
     }
+  }
+
+  /// Whether none but frozen nodes read what is on this grid.
+  bool frozen(size_t root) {
+    if (!options_.frozen) return false;
+    for (size_t i = 0; i < plan_.placements.size(); ++i) {
+      const Placement& placement = plan_.placements[i];
+      const bool read = !std::ranges::all_of(
+          placement.uses, [&](const Use& use) { return options_.frozen(use.node); });
+      if (ties_.root(i) == root && (placement.output || read)) return false;
+    }
+    return true;
   }
 
   size_t add(Parameter parameter, bool learned) {

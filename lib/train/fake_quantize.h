@@ -47,6 +47,8 @@ struct GridOptions {
   bool power_of_two_weights = false;
   bool learn_scales = true;
   bool learn_zero_points = true;  ///< those strictly inside of their grid
+  /// Grids that only these nodes read stay as the plan has them; null: none.
+  std::function<bool(NodeId)> frozen = {};
 };
 
 /// Puts FakeQuantize where insert_qdq would put QuantizeLinear and DequantizeLinear, with the

@@ -28,8 +28,12 @@ class Attacher {
     if (spec_.cross_entropy > 0) {
       Attributes attributes;
       attributes.set("smoothing", static_cast<float>(spec_.label_smoothing));
-      add(training("CrossEntropy", {scores_, result_.labels}, std::move(attributes)),
-          spec_.cross_entropy);
+      std::vector<ValueId> inputs{scores_, result_.labels};
+      if (spec_.mixed) {
+        inputs.push_back(input({DType::int64, std::vector<Dim>{Dim{}}}, "~partners"));
+        inputs.push_back(input({DType::float32, std::vector<Dim>{Dim{}}}, "~share"));
+      }
+      add(training("CrossEntropy", std::move(inputs), std::move(attributes)), spec_.cross_entropy);
     }
     if (spec_.binary > 0) add(binary(), spec_.binary);
     if (spec_.distillation > 0) {

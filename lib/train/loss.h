@@ -12,6 +12,7 @@ namespace qtool {
 struct LossSpec {
   double cross_entropy = 1;    ///< with the labels; 0: labels are not needed
   double label_smoothing = 0;  ///< 0 to 1
+  bool mixed = false;  ///< cross-entropy with the labels of two samples each (data/augment.h: mix)
   double binary = 0;  ///< cross-entropy of each score's sigmoid: 1 at the label's class, else 0; of
                       ///< one score alone: the label itself, 0 or 1
   double distillation = 0;        ///< toward the float model's scores
@@ -42,7 +43,8 @@ struct LossTargets {
 
 /// Adds the loss of class scores (or of probabilities that a Softmax or Sigmoid makes; the loss
 /// then looks in front of it) and of other values to a graph, in the place of all its outputs. The
-/// inputs "~labels" int64 [N] and "~teacher", "~teacher_1" ... where terms read them.
+/// inputs "~labels" int64 [N], for mixed samples "~partners" int64 [N] and "~share" [N], and
+/// "~teacher", "~teacher_1" ... where terms read them.
 struct AttachedLoss {
   ValueId loss = ValueId::none;
   ValueId labels = ValueId::none;

@@ -102,7 +102,14 @@ class Training {
 
   double one_batch(Batch& batch, int number, int64_t count) {
     const std::vector<int64_t> labels = batch.labels;
-    const TensorMap inputs = hooks_.feeds(batch);
+    Mixed mixed;
+    const double alpha = options_.augmentation.mixup;
+    if (alpha > 0) {
+      mixed = mix(batch, alpha, options_.seed, static_cast<uint64_t>(number),
+                  static_cast<uint64_t>(count));
+    }
+    TensorMap inputs = hooks_.feeds(batch);
+    feed(mixed, inputs);
     const double loss =
         within_frame([&] { return fmt::format("epoch {}, step {}", number, count); },
                      [&] { return step_.run(inputs, labels, parameters_); });
@@ -207,6 +214,14 @@ Averaged::~Averaged() {
   for (size_t p = 0; p < state_.average.size(); ++p) {
     std::swap(parameters_[p].value, state_.average[p]);
   }
+}
+
+void feed(const Mixed& mixed, TensorMap& inputs) {
+  if (mixed.partners.empty()) return;
+  const auto samples = static_cast<int64_t>(mixed.partners.size());
+  const std::vector<float> shares(mixed.partners.size(), mixed.share);
+  inputs.emplace("~share", Tensor::of<float>({samples}, shares));
+  inputs.emplace("~partners", Tensor::of<int64_t>({samples}, mixed.partners));
 }
 
 TrainingSize training_size(const std::vector<Parameter>& parameters) {

@@ -80,6 +80,9 @@ struct TrainHooks {
   std::function<void(size_t samples, double loss)> advance = {};  ///< after each step
 };
 
+/// Adds what a loss of mixed samples reads (LossSpec::mixed); nothing where no labels were mixed.
+void feed(const Mixed& mixed, TensorMap& inputs);
+
 /// How many numbers are trained.
 struct TrainingSize {
   int64_t weights = 0;

@@ -2,12 +2,17 @@
 // `qtool qat` on the shipped model, few samples and epochs.
 #include <algorithm>
 
+#include <csignal>
+
+#include <sys/resource.h>
+
 #include "catch.h"
 #include "exec/onnxruntime_runner.h"
 #include "onnx_io/onnx_io.h"
 #include "run.h"
 #include "support/file.h"
 #include "support/text.h"
+#include "tensor/npy.h"
 
 using namespace qtool;
 using namespace qtool::test;
@@ -97,8 +102,10 @@ TEST_CASE("qat: a table made before gives the model that calibrating itself give
 
 TEST_CASE("qat: killed and resumed, the same model as in one go") {
   const TemporaryFolder folder;
-  const Words flags{"--bits", "w4a4", "--epochs",     "6", "--progressive", "w5a5:2,w8a5:2",
-                    "--ema",  "0.9",  "--accumulate", "2"};
+  const Words flags{"--bits", "w4a4",          "--epochs",
+                    "6",      "--progressive", "w5a5:2,w8a5:2",
+                    "--ema",  "0.9",           "--accumulate",
+                    "2",      "--augment",     "resized-crop:0.6,jitter:0.2,mixup:0.4"};
   const auto line = [&](const std::string& name, const Words& more) {
     Words all = words({"qat", kModel, "--samples", "640", "-o", folder / (name + ".onnx")},
                       train_data(), flags, more);
@@ -222,6 +229,7 @@ TEST_CASE("qat refuses what the command line cannot mean") {
   check_refused(qat(output, {"--bits", "w1a4"}), 2, {"w1a4", "w4a4"});
   check_refused(qat(output, {"--bits", "4"}), 2, {"\"4\"", "w4a4"});
   check_refused(qat(output, {"--augment", "rotate"}), 2, {"rotate", "crop:4"});
+  check_refused(qat(output, {"--augment", "mixup:0.2", "--loss", "bce"}), 2, {"mixup", "bce"});
   check_refused(qat(output, {"--batch", "0"}), 2, {"--batch"});
   check_refused(qat(output, {"--lr", "fast"}), 2, {"--lr", "fast"});
   check_refused(qat(output, {"--lr", "-1"}), 2, {"--lr"});
@@ -237,7 +245,7 @@ TEST_CASE("qat refuses what the command line cannot mean") {
                 {"--time-budget", "--progressive"});
   check_refused(qat(output, {"--ema", "1"}), 2, {"--ema"});
   check_refused(qat(output, {"--accumulate", "0"}), 2, {"--accumulate"});
-  check_refused(qat(output, {"--freeze", "no_such_node"}), 2, {"no_such_node"});
+  check_refused(qat(output, {"--freeze", "no_such_node"}), 2, {"--freeze \"no_such_node"});
   check_refused(qat(output, {"--plan", output}), 2, {"--plan"});
   check_refused(qat(kModel, {}), 2, {"-o", "glyphs_cnn.onnx"});
   check_refused(qat(folder / "no" / "q.onnx", {}), 1, {"no"});
@@ -256,10 +264,45 @@ TEST_CASE("qat refuses data that it cannot learn from, and leaves earlier output
   check_refused(
       words({"qat", kModel, "--epochs", "1", "--samples", "6001", "-o", output}, train_data()), 2,
       {"6001", "6000"});
+  fs::create_directory(folder / "empty");
+  check_refused({"qat", kModel, "--epochs", "1", "-o", output, "--data", folder / "empty"}, 1,
+                {"empty"});
+  fs::remove(folder / "empty");
+  TensorMap none;
+  none.emplace("image", Tensor(DType::float32, {0, 28, 28}));
+  none.emplace("labels", Tensor(DType::int64, {0}));
+  write_npz(folder / "none.npz", none);
+  check_refused({"qat", kModel, "--epochs", "1", "-o", output, "--data", folder / "none.npz"}, 1,
+                {"none.npz"});
+  fs::remove(folder / "none.npz");
   check_refused(qat(output, {"--calibration", kModel}), 1, {"glyphs_cnn.onnx"});
   check_refused(qat(output, {"--lr", "1e30", "--clip-norm", "0"}), 1, {"diverged", "epoch 1"});
   CHECK(read_file(output) == "an earlier model");
   CHECK(files_in(folder.path()) == Words{"blank.npy", "q.onnx"});
+}
+
+TEST_CASE("a disk that is full ends qat; files that were there stay as they were") {
+  const TemporaryFolder folder;
+  const Words outputs{"q.onnx", "plan.json", "state.npz"};
+  for (const std::string& name : outputs) write_file(folder / name, "from before");
+  // No file grows beyond that: less than the model, then more than that and less than the state.
+  for (const rlim_t bytes : {40000, 200000}) {
+    struct rlimit before = {};
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit now = {bytes, before.rlim_max};
+    auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &now);
+    const Outcome outcome = run(qat(folder / "q.onnx", {"--checkpoint", folder / "state.npz"}));
+    setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, handler);
+    INFO(outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK(has(outcome.err, bytes == 40000 ? "q.onnx" : "state.npz"));
+    CHECK(has(outcome.err, "cannot write"));
+    CHECK(read_file(folder / "state.npz") == "from before");
+    CHECK((read_file(folder / "q.onnx") == "from before") == (bytes == 40000));
+  }
+  CHECK(files_in(folder.path()) == Words{"plan.json", "q.onnx", "state.npz"});
 }
 
 TEST_CASE("qat refuses models that it cannot train") {
@@ -305,6 +348,11 @@ TEST_CASE("qat refuses models that it cannot train") {
     graph.set_op(first_of(graph, "Relu"), {"", "Hardmax"});
   });
   check_refused(train("hardmax.onnx"), 1, {"hardmax.onnx", "Hardmax has no gradient", "--freeze"});
+  const Graph hardmax = load_model(folder / "hardmax.onnx");
+  const std::string conv = hardmax.node(first_of(hardmax, "Conv")).name;
+  const Outcome frozen = run(train("hardmax.onnx", {"--freeze", conv, "--freeze", "Hardmax"}));
+  INFO(frozen.err);
+  CHECK(frozen.code == 0);
   write_file(folder / "text.onnx", "no model");
   check_refused(train("text.onnx"), 1, {"text.onnx"});
 }

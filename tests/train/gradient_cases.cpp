@@ -414,6 +414,11 @@ std::vector<GradientCase> loss_gradients() {
   const Constant labels = s64({4}, {2, 0, 1, 1});
   return {
       {.name = "", .op = "CrossEntropy", .inputs = {scores, labels}, .domain = "ai.qtool"},
+      {.name = "mixed",
+       .op = "CrossEntropy",
+       .inputs = {scores, labels, s64({4}, {0, 0, 2, 1}),
+                  make_constant(Tensor::of<float>({4}, {0.7F, 0.7F, 0.2F, 1}))},
+       .domain = "ai.qtool"},
       {.name = "smoothed",
        .op = "CrossEntropy",
        .attributes = {{"smoothing", 0.1F}},

@@ -53,6 +53,20 @@ TEST_CASE("cross-entropy, by hand") {
   CHECK(loss(scored(smooth), scores, {1, 0}) == Approx((std::log(2.0) + second) / 2));
 }
 
+TEST_CASE("cross-entropy of mixed samples: each label by its share") {
+  LossSpec spec;
+  spec.mixed = true;
+  const Scored made = scored(spec);
+  TensorMap feeds;
+  feeds.emplace("x", Tensor::of<float>({2, 2}, {5, 5, static_cast<float>(kLog3), 0}));
+  feeds.emplace("~labels", Tensor::of<int64_t>({2}, {1, 0}));
+  feeds.emplace("~partners", Tensor::of<int64_t>({2}, {0, 1}));
+  feeds.emplace("~share", Tensor::of<float>({2}, {0.75F, 0.75F}));
+  const double second = 0.75 * std::log(4 / 3.0) + 0.25 * std::log(4.0);
+  CHECK(to_doubles(test::run_references(made.graph, feeds).begin()->second).at(0) ==
+        Approx((std::log(2.0) + second) / 2));
+}
+
 TEST_CASE("the loss looks in front of a Softmax over the classes") {
   const std::vector<float> scores{5, 5, static_cast<float>(kLog3), 0};
   const Scored behind = scored({}, true);

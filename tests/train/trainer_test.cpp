@@ -8,6 +8,7 @@
 #include "quant/quantized.h"
 #include "support/file.h"
 #include "support/parallel.h"
+#include "tensor/npy.h"
 #include "train/checkpoint.h"
 #include "train/tiny.h"
 
@@ -278,6 +279,15 @@ TEST_CASE("a checkpoint of something else is refused") {
   CHECK(contains(refusal(folder / "absent.npz", kIdentity, same), "absent.npz"));
   write_file(folder / "text.npz", "no zip");
   CHECK(contains(refusal(folder / "text.npz", kIdentity, same), "text.npz"));
+  CHECK(contains(refusal(file, {{"model", "small"}, {"epochs", 4}}, same),
+                 "model \"tiny\", this training \"small\""));
+  TensorMap later = read_npz(file);
+  const auto about = later.at("about").data<uint8_t>();
+  std::string text(about.begin(), about.end());
+  text.replace(text.find("qtool.checkpoint/1"), 18, "qtool.checkpoint/9");
+  std::ranges::copy(text, about.begin());
+  write_npz(folder / "later.npz", later);
+  CHECK(contains(refusal(folder / "later.npz", kIdentity, same), "qtool.checkpoint/9"));
   const std::string bytes = read_file(file);
   write_file(folder / "cut.npz", bytes.substr(0, bytes.size() / 2));
   CHECK(contains(refusal(folder / "cut.npz", kIdentity, same), "cut.npz"));

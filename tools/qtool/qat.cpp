@@ -140,7 +140,11 @@ class Qat {
     for (int step = 0; step < 3; ++step) {  // the first also compiles
       Batch batch = make_batch(*data_.dataset, some);
       const std::vector<int64_t> labels = batch.labels;
-      const TensorMap inputs = feeds(batch, model_->inputs());
+      Mixed mixed;
+      const double alpha = flags_.train.augmentation.mixup;
+      if (alpha > 0) mixed = mix(batch, alpha, flags_.train.seed, 1, 1);
+      TensorMap inputs = feeds(batch, model_->inputs());
+      feed(mixed, inputs);
       const auto start = std::chrono::steady_clock::now();
       model_->step().run(inputs, labels, model_->parameters());
       const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;

@@ -65,7 +65,9 @@ void declare_training(CLI::App& app, QatFlags& flags) {
                  "end, with the learning rate at its least, within this time: 90s, 10m, 2h")
       ->type_name("TIME");
   app.add_option("--augment", flags.augment,
-                 "random changes of images: flip, crop:PIXELS, or both with a comma")
+                 "random changes of images, with commas between: flip, crop:PIXELS, "
+                 "resized-crop:SHARE (least of the area), jitter:AMOUNT (of colours), mixup:ALPHA "
+                 "(pairs of samples, and of their labels)")
       ->default_str("none");
   app.add_option("--label-smoothing", flags.loss.label_smoothing,
                  "share of the target that goes to all classes alike")
@@ -178,6 +180,10 @@ void check(QatFlags& flags) {
     flags.loss.label_smoothing = asked.label_smoothing;
     flags.loss.temperature = asked.temperature;
   }
+  flags.loss.mixed = flags.train.augmentation.mixup > 0;
+  if (flags.loss.mixed && flags.loss.binary > 0)
+    throw usage_error("--augment mixup and --loss bce exclude each other",
+                      "Labels are mixed for cross-entropy.");
   DataOptions& validation = flags.validation;
   validation.preprocess = flags.data.preprocess;
   validation.labels = flags.data.labels;

@@ -2,6 +2,7 @@
 #include "qat_model.h"
 
 #include <algorithm>
+#include <set>
 
 #include "exec/session_runner.h"
 #include "ops/gradient.h"
@@ -56,7 +57,6 @@ void QatModel::make_plans(const Globals& globals, size_t samples) {
                                      : table_of(model_, flags_.calibration);
   Recipe recipe = flags_.plan.recipe();
   untrained_ = plan_quantization(graph_, builtin_ops(), table, target_, recipe);
-  recipe.bias_correction = false;
   recipe.smooth_quant = false;
   for (const Stage& stage : flags_.stages) {
     Recipe own = recipe;
@@ -90,18 +90,32 @@ void QatModel::enter(size_t stage) {
   stage_ = stage;
   Recipe frozen;
   frozen.exclude = flags_.freeze;
-  const std::vector<std::string> reasons = exclusions(graph_, frozen);
-  TrainableGraph start = trainable(
-      graph_, training_ops(), [&](NodeId id) { return !reasons[static_cast<size_t>(id)].empty(); });
+  const std::vector<std::string> reasons = exclusions(graph_, frozen, "--freeze");
+  const auto is_frozen = [&](NodeId id) { return !reasons[static_cast<size_t>(id)].empty(); };
+  TrainableGraph start = trainable(graph_, training_ops(), is_frozen);
   GridOptions grids;
+  grids.frozen = is_frozen;
   grids.learn_zero_points = target_.activation_scheme == Scheme::asymmetric;
   grids.quantizer = parse_quantizer(flags_.quantizer);
   grids.power_of_two_activations = target_.activation_scheme == Scheme::symmetric_power_of_two;
   grids.power_of_two_weights = target_.weight_scheme == Scheme::symmetric_power_of_two;
   training_ = insert_fake_quant(std::move(start), training_ops(), plans_[stage], grids);
+  begin_with_corrected_biases();
   Graph forward = training_.trainable.graph;
   const AttachedLoss loss = attach_loss(forward, loss_targets(), flags_.loss);
   step_ = std::make_unique<TrainingStep>(forward, loss, parameters(), teacher_of(loss));
+}
+
+/// Where the plan takes the mean error of rounded weights off a bias, training begins there.
+void QatModel::begin_with_corrected_biases() {
+  std::set<ValueId> done;
+  for (const BiasPlacement& bias : plans_[stage_].biases) {
+    const auto found = std::ranges::find(parameters(), bias.value, &Parameter::id);
+    if (found == parameters().end() || !done.insert(bias.value).second) continue;
+    const auto values = found->value.data<float>();
+    if (values.size() != bias.shift.size()) continue;
+    for (size_t i = 0; i < values.size(); ++i) values[i] += bias.shift[i];
+  }
 }
 
 LossTargets QatModel::loss_targets() const {

@@ -42,6 +42,7 @@ class QatModel {
  private:
   void make_plans(const Globals& globals, size_t samples);
   ValueId find_scores() const;
+  void begin_with_corrected_biases();
   LossTargets loss_targets() const;
   std::vector<LossTargets::Feature> features() const;
   std::shared_ptr<const Graph> teacher_of(const AttachedLoss& loss) const;
@@ -54,7 +55,7 @@ class QatModel {
   std::vector<RunnerValue> inputs_;
   std::vector<QuantPlan> plans_;  ///< by stage
   size_t stage_ = 0;
-  QuantPlan untrained_;  ///< with bias correction, which training makes needless
+  QuantPlan untrained_;  ///< what `ptq` makes
   QuantizedTraining training_;
   std::unique_ptr<TrainingStep> step_;
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Losses over class scores [N, C] (or with extents of 1 behind C), each the mean over the samples:
-//   CrossEntropy (scores, labels int64 [N]) {smoothing e}: -sum q log softmax(scores), q being
-//     1 - e at the label, and e / C more everywhere (Szegedy et al. 2016, arXiv:1512.00567)
+//   CrossEntropy (scores, labels int64 [N], partners int64 [N]?, share [N]?) {smoothing e}: -sum q
+//     log softmax(scores), q being 1 - e at the label, and e / C more everywhere (Szegedy et al.
+//     2016, arXiv:1512.00567); of samples that were mixed, that 1 - e goes to the label by its
+//     share, the rest to the partner's
 //   Distillation (scores, teacher's scores) {temperature T}: T² KL(softmax(teacher / T) ||
 //     softmax(scores / T)) (Hinton et al. 2015, arXiv:1503.02531)
 //   MeanSquaredError (x, target): the mean over all elements
@@ -57,12 +59,18 @@ std::vector<double> smoothed_labels(const ReferenceCall& call, size_t slot, cons
   if (labels.size() != rows.samples) throw input_error("not one label a sample");
   std::vector<double> target(rows.samples * rows.classes,
                              smoothing / static_cast<double>(rows.classes));
-  for (size_t n = 0; n < rows.samples; ++n) {
-    if (labels[n] < 0 || labels[n] >= static_cast<int64_t>(rows.classes)) {
+  const bool mixed = call.has(slot + 2);
+  const std::vector<double> share = mixed ? reals(call, slot + 2) : std::vector<double>{};
+  const auto add = [&](size_t n, int64_t label, double part) {
+    if (label < 0 || label >= static_cast<int64_t>(rows.classes)) {
       throw input_error(
-          fmt::format("the label {}, but the model has {} classes", labels[n], rows.classes));
+          fmt::format("the label {}, but the model has {} classes", label, rows.classes));
     }
-    target[n * rows.classes + static_cast<size_t>(labels[n])] += 1 - smoothing;
+    target[n * rows.classes + static_cast<size_t>(label)] += part * (1 - smoothing);
+  };
+  for (size_t n = 0; n < rows.samples; ++n) {
+    add(n, labels[n], mixed ? share.at(n) : 1);
+    if (mixed) add(n, call.input(slot + 1).data<int64_t>()[n], 1 - share[n]);
   }
   return target;
 }
@@ -183,15 +191,16 @@ void loss_gradient(GradContext& context) {
                                   "MeanSquaredErrorGradient"};
   const char* op = kOps[variant];
   if (context.wants(1)) throw unsupported_error("what is learned from cannot be trained itself");
-  context.give(0, context.emit(op, {context.upstream(), context.input(0), context.input(1)},
-                               context.node.attributes()));
+  std::vector<ValueId> inputs{context.upstream(), context.input(0), context.input(1)};
+  for (size_t slot = 2; slot < context.input_count(); ++slot) inputs.push_back(context.input(slot));
+  context.give(0, context.emit(op, std::move(inputs), context.node.attributes()));
 }
 
 }  // namespace
 
 void register_training_loss(OpRegistry& ops) {
   OpDef entropy =
-      training_record("CrossEntropy", {2, 2}, {1, 1}, infer_number, cross_entropy_reference);
+      training_record("CrossEntropy", {2, 4}, {1, 1}, infer_number, cross_entropy_reference);
   entropy.gradient = loss_gradient<0>;
   ops.add(std::move(entropy));
   OpDef distillation =
@@ -208,7 +217,7 @@ void register_training_loss(OpRegistry& ops) {
   ops.add(std::move(binary));
   ops.add(training_record("MeanSquaredErrorGradient", {3, 3}, {1, 1}, infer_like<1>,
                           squared_error_gradient_reference));
-  ops.add(training_record("CrossEntropyGradient", {3, 3}, {1, 1}, infer_like<1>,
+  ops.add(training_record("CrossEntropyGradient", {3, 5}, {1, 1}, infer_like<1>,
                           cross_entropy_gradient_reference));
   ops.add(training_record("DistillationGradient", {3, 3}, {1, 1}, infer_like<1>,
                           distillation_gradient_reference));
