@@ -9,6 +9,8 @@
 #include "report/escape.h"
 #include "report/sections.h"
 #include "report/svg.h"
+#include "support/json.h"
+#include "support/text.h"
 
 namespace qtool {
 
@@ -27,7 +29,7 @@ p.note { margin: 0; color: #57606a; } .ok { color: #1a7f37; } .failed { color: #
 .charts { display: flex; flex-wrap: wrap; gap: 1em; } svg { max-width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: #1c2128; } svg text.title { font-weight: 600; font-size: 13px; }
 svg .grid { stroke: #d8dee4; } svg .reference { fill: #fff; stroke: #57606a; stroke-width: 2; }
-svg .range { stroke: #bf8700; stroke-width: 2; } svg .candidate, svg .first { fill: #0969da; } svg .second { fill: #bf8700; }
+.curve { fill: none; stroke: #0969da; stroke-width: 1.5; } svg .range { stroke: #bf8700; stroke-width: 2; } svg .candidate, svg .first { fill: #0969da; } svg .second { fill: #bf8700; }
 @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117; } svg text { fill: #e6edf3; }
 th, td { border-color: #30363d; } svg .grid { stroke: #30363d; } svg .reference { fill: #0d1117; stroke: #8b949e; } p.note { color: #8b949e; } }
 )";
@@ -148,7 +150,31 @@ std::string charts(const ReportRecord& report) {
 
 }  // namespace
 
-std::string html_report(const ReportRecord& report) {
+std::vector<Scatter> training_curves(const std::string& log, const std::string& name) {
+  Scatter loss{"Loss in training, " + name, "epoch", "loss", {}, true};
+  Scatter accuracy{"Accuracy in training, " + name, "epoch", "top-1, %", {}, true};
+  size_t number = 0;
+  for (const std::string& line : split(log, '\n')) {
+    ++number;
+    if (line.empty()) continue;
+    within_frame(
+        [&] { return fmt::format("line {}", number); },
+        [&] {
+          const Json json = Json::parse(line, nullptr, false);
+          if (json.is_discarded()) throw input_error("not the JSON of a training's log");
+          const auto epoch = member<double>(json, "epoch");
+          loss.points.push_back({epoch, member<double>(json, "loss"), "epoch"});
+          if (!json.contains("accuracy")) return;
+          accuracy.points.push_back({epoch, 100 * member<double>(json, "accuracy"), "epoch"});
+        });
+  }
+  if (loss.points.empty()) throw input_error("no epochs in it");
+  std::vector<Scatter> curves{std::move(loss)};
+  if (!accuracy.points.empty()) curves.push_back(std::move(accuracy));
+  return curves;
+}
+
+std::string html_report(const ReportRecord& report, const std::vector<Scatter>& trainings) {
   std::vector<Section> sections = report_sections(report);
   const std::string title = html_text(sections[0].title);
   sections[0].title.clear();
@@ -160,6 +186,11 @@ std::string html_report(const ReportRecord& report) {
   text += gates_html(report);
   text += section_html(sections[0]);
   text += charts(report);
+  if (!trainings.empty()) {
+    text += "<div class=\"charts\">\n";
+    for (const Scatter& curve : trainings) text += scatter_chart(curve);
+    text += "</div>\n";
+  }
   for (const Candidate& candidate : report.candidates) text += histograms(candidate);
   for (size_t i = 1; i < sections.size(); ++i) text += section_html(sections[i]);
   return text + "</body>\n</html>\n";

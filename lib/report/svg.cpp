@@ -108,14 +108,23 @@ std::string scatter_chart(const Scatter& chart) {
       "<text transform=\"translate(14 {:.0f}) rotate(-90)\" text-anchor=\"middle\">"
       "{}</text>\n",
       kHeight / 2, html_text(chart.y_title));
+  if (chart.joined) {
+    std::string path;
+    for (const Point& point : chart.points) {
+      path += fmt::format("{:.1f},{:.1f} ", x.at(point.x), y.at(point.y));
+    }
+    path.pop_back();
+    svg += "<polyline class=\"curve\" points=\"" + path + "\"/>\n";
+  }
   for (const Point& point : chart.points) {
     const double px = x.at(point.x);
     const double py = y.at(point.y);
     svg += fmt::format(
-        "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\"><title>{}: {:.6g}, "
+        "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}: {:.6g}, "
         "{:.6g}</title></circle>\n",
-        point.reference ? "reference" : "candidate", px, py, html_text(point.label), point.x,
-        point.y);
+        point.reference ? "reference" : "candidate", px, py, chart.joined ? 3 : 5,
+        html_text(point.label), point.x, point.y);
+    if (chart.joined) continue;
     const bool left = px > kWidth / 2;
     const double label = py < kTop + 14 ? py + 17 : py - 7;  // below, not over the title
     svg += text_at(left ? px - 8 : px + 8, label, left ? "end" : "start",

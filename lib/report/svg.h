@@ -23,6 +23,7 @@ struct Scatter {
   std::string x_title;
   std::string y_title;
   std::vector<Point> points;
+  bool joined = false;  ///< by a line, in their order, and without their labels beside them
 };
 std::string scatter_chart(const Scatter& chart);
 

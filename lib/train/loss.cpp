@@ -39,7 +39,8 @@ class Attacher {
     if (spec_.distillation > 0) {
       Attributes attributes;
       attributes.set("temperature", static_cast<float>(spec_.temperature));
-      add(training("Distillation", {scores_, taught(scores_)}, std::move(attributes)),
+      add(training("Distillation", {scores_, taught(scores_, targets_.teacher)},
+                   std::move(attributes)),
           spec_.distillation);
     }
     const auto outputs = static_cast<double>(targets_.outputs.size());
@@ -72,12 +73,13 @@ class Attacher {
   }
 
   /// The input that holds the float model's tensor of this id.
-  ValueId taught(ValueId value) {
+  ValueId taught(ValueId value, ValueId teacher = ValueId::none) {
+    if (teacher == ValueId::none) teacher = value;
     for (const auto& lesson : result_.teacher) {
-      if (lesson.value == value) return lesson.input;
+      if (lesson.value == teacher) return lesson.input;
     }
     const ValueId id = input(graph_.value(value).type, "~teacher");
-    result_.teacher.push_back({id, value});
+    result_.teacher.push_back({id, teacher});
     return id;
   }
 

@@ -39,6 +39,9 @@ struct LossTargets {
     ValueId teacher = ValueId::none;  ///< in the float graph
   };
   std::vector<Feature> features;
+  /// Of the float graph, what is compared with the scores, or with what a Softmax makes them of,
+  /// where a grid stands between; none: what has that id.
+  ValueId teacher = ValueId::none;
 };
 
 /// Adds the loss of class scores (or of probabilities that a Softmax or Sigmoid makes; the loss

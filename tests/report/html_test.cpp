@@ -71,6 +71,25 @@ TEST_CASE("HTML: without labels the charts show the SQNR; without measurements t
   CHECK(count(page, "<svg") == 0);
 }
 
+TEST_CASE("HTML: curves of a training's log") {
+  const std::string log =
+      "{\"accuracy\":0.5,\"epoch\":1,\"loss\":2.0,\"lr\":0.1}\n"
+      "{\"accuracy\":0.75,\"epoch\":2,\"loss\":1.0,\"lr\":0.1}\n";
+  const auto curves = training_curves(log, "<train>.jsonl");
+  REQUIRE(curves.size() == 2);
+  CHECK(curves[1].points[1].x == 2);
+  CHECK(curves[1].points[1].y == 75);
+  const std::string page = html_report(gated_report(), curves);
+  CHECK(balanced(page));
+  CHECK(count(page, "<svg") == 6);
+  CHECK(count(page, "<polyline") == 2);
+  CHECK_THAT(page, Contains("Loss in training, &lt;train&gt;.jsonl"));
+  CHECK(training_curves("{\"epoch\":1,\"loss\":2,\"lr\":0}\n", "x").size() == 1);
+  CHECK_THROWS_AS(training_curves("", "x"), Error);
+  CHECK_THROWS_AS(training_curves(log + "{\"epoch\":", "x"), Error);
+  CHECK_THROWS_AS(training_curves("{\"loss\":1}", "x"), Error);
+}
+
 TEST_CASE("HTML and JUnit: names cannot break out") {
   ReportRecord report = gated_report();
   const std::string evil = "<script>\"'&]]>\x1b\xff</td>";

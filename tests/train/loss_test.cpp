@@ -53,6 +53,24 @@ TEST_CASE("cross-entropy, by hand") {
   CHECK(loss(scored(smooth), scores, {1, 0}) == Approx((std::log(2.0) + second) / 2));
 }
 
+TEST_CASE("a grid in front of the Softmax: the teacher's scores are those of the float graph") {
+  Build b;
+  const ValueId x = b.input("x", {2, 2});
+  b.node("Identity", {"x"}, {"rounded"});  // in the place of FakeQuantize
+  b.node("Softmax", {"rounded"}, {"scores"});
+  b.output("scores");
+  LossSpec spec;
+  spec.cross_entropy = 0;
+  spec.distillation = 1;
+  spec.mean_squared_error = 1;
+  LossTargets targets{b.value("scores"), {b.value("scores")}, {}};
+  targets.teacher = x;
+  const AttachedLoss attached = attach_loss(b.graph, targets, spec);
+  REQUIRE(attached.teacher.size() == 2);
+  CHECK(attached.teacher[0].value == x);
+  CHECK(attached.teacher[1].value == b.value("scores"));
+}
+
 TEST_CASE("cross-entropy of mixed samples: each label by its share") {
   LossSpec spec;
   spec.mixed = true;

@@ -120,7 +120,10 @@ void QatModel::begin_with_corrected_biases() {
 
 LossTargets QatModel::loss_targets() const {
   LossTargets targets;
-  if (flags_.loss.scored()) targets.scores = find_scores();
+  if (flags_.loss.scored()) {
+    targets.scores = find_scores();
+    targets.teacher = logits_of(graph_, targets.scores);
+  }
   const Facts facts = infer_facts(graph_, builtin_ops());
   for (const ValueId id : graph_.outputs()) {
     if (facts[id].type.dtype == DType::float32) targets.outputs.push_back(id);

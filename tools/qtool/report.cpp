@@ -28,6 +28,7 @@ struct ReportFlags {
   std::string json_file;
   std::string markdown_file;
   std::string html_file;
+  std::vector<std::string> training_logs;
   std::string junit_file;
   size_t bench_batch = 1;
   size_t runs = 50;
@@ -175,6 +176,17 @@ std::map<std::string, std::string> versions(const std::vector<Subject>& subjects
 
 int report(const ReportFlags& flags, const Globals& globals) {
   const std::vector<Gate> gates = gates_of(flags);  // before any work: a typing error costs nothing
+  if (!flags.training_logs.empty() && flags.html_file.empty())
+    throw usage_error("--training needs --html", "Its curves are drawn there.");
+  std::vector<Scatter> curves;
+  for (const std::string& file : flags.training_logs) {
+    within_frame([&] { return file; },
+                 [&] {
+                   const std::string name = std::filesystem::path(file).filename().string();
+                   for (Scatter& curve : training_curves(read_file(file), name))
+                     curves.push_back(std::move(curve));
+                 });
+  }
   Log log(globals.log_level());
   std::vector<std::string> paths{flags.reference};
   paths.insert(paths.end(), flags.candidates.begin(), flags.candidates.end());
@@ -210,7 +222,7 @@ int report(const ReportFlags& flags, const Globals& globals) {
                                {"runner", flags.runner.runner}};
   if (!flags.json_file.empty()) write_json(flags.json_file, to_json(record));
   if (!flags.markdown_file.empty()) write_file(flags.markdown_file, markdown_report(record));
-  if (!flags.html_file.empty()) write_file(flags.html_file, html_report(record));
+  if (!flags.html_file.empty()) write_file(flags.html_file, html_report(record, curves));
   if (!flags.junit_file.empty()) write_file(flags.junit_file, junit_report(record));
   std::fputs((globals.json ? to_text(to_json(record)) : terminal_report(record)).c_str(), stdout);
   return all_passed(record.gates) ? 0 : 3;
@@ -238,6 +250,9 @@ std::function<int()> declare_report(CLI::App& app, const Globals& globals) {
                  "also write it as Markdown, for a pull request")
       ->type_name("FILE");
   app.add_option("--html", flags->html_file, "also write it as one HTML page with charts")
+      ->type_name("FILE");
+  app.add_option("--training", flags->training_logs,
+                 "with --html: also the curves of a log that qat --log wrote; repeatable")
       ->type_name("FILE");
   app.add_option("--junit", flags->junit_file, "also write the gates as JUnit's XML, for CI")
       ->type_name("FILE");
