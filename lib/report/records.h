@@ -115,13 +115,22 @@ struct LayerError {
   friend bool operator==(const LayerError&, const LayerError&) = default;
 };
 
+/// Why a layer is bad, see diagnosis.h.
+struct Finding {
+  std::string tensor;
+  std::string cause;
+  std::string advice;
+  friend bool operator==(const Finding&, const Finding&) = default;
+};
+
 /// "qtool.compare/1": every tensor that a model shares with its quantized copy.
 struct CompareRecord {
   ModelFile reference;  ///< "float" in the file
   ModelFile candidate;
   uint64_t samples = 0;
   std::vector<LayerError> layers;  ///< worst first
-  Json data = nullptr;             ///< provenance of the data set, an object; null: not told
+  std::vector<Finding> findings;
+  Json data = nullptr;  ///< provenance of the data set, an object; null: not told
   Json preprocess = nullptr;
 };
 Json to_json(const CompareRecord& record);

@@ -206,6 +206,11 @@ Json to_json(const CompareRecord& record) {
             {"samples", record.samples},
             {"layers", Json::array()}};
   for (const LayerError& layer : record.layers) json["layers"].push_back(layer_json(layer));
+  json["findings"] = Json::array();
+  for (const Finding& finding : record.findings) {
+    json["findings"].push_back(
+        {{"tensor", finding.tensor}, {"cause", finding.cause}, {"advice", finding.advice}});
+  }
   put_object(json, "data", record.data);
   put_object(json, "preprocess", record.preprocess);
   return json;

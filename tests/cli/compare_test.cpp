@@ -47,3 +47,19 @@ TEST_CASE("compare refuses models that have nothing in common, and needs data") 
   CHECK(swapped.code == 1);
   CHECK(has(swapped.err, "absent.onnx"));
 }
+
+TEST_CASE("compare says why the worst layers are bad: few bits, other data") {
+  const TemporaryFolder folder;
+  const std::string model = shipped("glyphs_cnn.onnx");
+  const std::string narrow = folder / "w3.onnx";
+  REQUIRE(
+      run({"ptq", model, "--calibration", quantized().table, "--bits", "w3", "-o", narrow}).code ==
+      0);
+  const Outcome bits = run(words({"compare", model, narrow, "--samples", "8"}, test_data()));
+  INFO(bits.out);
+  CHECK(has(bits.out, "What the worst layers show"));
+  CHECK(has(bits.out, "codes of at most 3"));
+  const Json other = run_json({"compare", model, quantized().model, "--samples", "8", "--data",
+                               shipped("glyphs_test.npz"), "--preprocess", "{scale: 30}"});
+  CHECK(has(other.at("findings").dump(), "samples like these"));
+}

@@ -5,6 +5,7 @@
 
 #include "evaluate.h"
 #include "exec/session_runner.h"
+#include "report/diagnosis.h"
 #include "report/escape.h"
 #include "report/sections.h"
 #include "report/table.h"
@@ -45,6 +46,23 @@ std::vector<LayerError> compare_tensors(const LoadedModel& reference, const Load
 
 namespace {
 
+/// Tensors that show the same in one line.
+std::string findings_text(std::span<const Finding> findings) {
+  std::vector<std::pair<Finding, std::vector<std::string>>> groups;
+  for (const Finding& finding : findings) {
+    const auto same = std::ranges::find_if(groups, [&](const auto& group) {
+      return group.first.cause == finding.cause && group.first.advice == finding.advice;
+    });
+    auto& group =
+        same == groups.end() ? groups.emplace_back(finding, std::vector<std::string>{}) : *same;
+    group.second.push_back(finding.tensor);
+  }
+  std::string text = groups.empty() ? "" : "\nWhat the worst layers show\n";
+  for (const auto& [finding, tensors] : groups)
+    text += fmt::format("  {}: {}\n    {}\n", join(tensors, ", "), finding.cause, finding.advice);
+  return text;
+}
+
 int compare(const CompareFlags& flags, const Globals& globals) {
   Log log(globals.log_level());
   const LoadedModel reference = open_model(flags.reference);
@@ -55,9 +73,10 @@ int compare(const CompareFlags& flags, const Globals& globals) {
     Progress progress("compare", "samples", data.order.size(), globals.progress());
     layers = compare_tensors(reference, candidate, data, flags.data.batch, progress, log);
   }
+  const std::vector<Finding> findings = diagnose(layers, *prepared(candidate, log), builtin_ops());
   if (globals.json) {
-    CompareRecord record{reference.file, candidate.file,  data.order.size(),
-                         layers,         data.provenance, data.preprocessing.to_json()};
+    const CompareRecord record{reference.file, candidate.file,  data.order.size(),           layers,
+                               findings,       data.provenance, data.preprocessing.to_json()};
     std::fputs(to_text(to_json(record)).c_str(), stdout);
     return 0;
   }
@@ -71,6 +90,7 @@ int compare(const CompareFlags& flags, const Globals& globals) {
       "SQNR: with the errors of all layers before. Own SQNR: of the layer fed with the float "
       "model's tensors. Saturated: beyond what the codes can represent.");
   std::fputs(terminal_text(section).c_str(), stdout);
+  std::fputs(findings_text(findings).c_str(), stdout);
   return 0;
 }
 
