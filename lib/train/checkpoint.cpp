@@ -96,6 +96,9 @@ void write_checkpoint(const std::filesystem::path& path, const Json& identity,
   for (size_t i = 0; i < state.average.size(); ++i) {
     tensors.emplace(key("average", i), state.average[i].clone());
   }
+  for (size_t i = 0; i < state.oscillation.size(); ++i) {
+    tensors.emplace(key("oscillation", i), state.oscillation[i].clone());
+  }
   write_npz(path, tensors);
 }
 
@@ -123,6 +126,10 @@ void read_checkpoint(const std::filesystem::path& path, const Json& identity,
                  for (size_t i = 0; averaged && i < parameters.size(); ++i) {
                    state.average.push_back(parameters[i].value.clone());
                    take(tensors, key("average", i), state.average.back());
+                 }
+                 state.oscillation.clear();
+                 for (size_t i = 0; tensors.contains(key("oscillation", i)); ++i) {
+                   state.oscillation.push_back(std::move(tensors.at(key("oscillation", i))));
                  }
                  state.epochs_done = member<int>(about, "epochs_done");
                  state.optimizer.set_steps(member<int64_t>(about, "steps"));

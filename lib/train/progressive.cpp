@@ -92,6 +92,7 @@ void carry_over(const QuantizedTraining& from, const QuantPlan& plan, QuantizedT
   }
   state.optimizer = std::move(optimizer);
   state.average.clear();
+  state.oscillation.clear();
   state.best.clear();
   state.best_accuracy.reset();
   state.best_epoch = 0;

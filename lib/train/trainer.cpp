@@ -148,11 +148,26 @@ class Training {
     const double rate = schedule_.at(std::max(
         state_.optimizer.steps(),
         static_cast<int64_t>(std::min(done, 1.0) * static_cast<double>(schedule_.steps - 1))));
-    const double norm = state_.optimizer.update(parameters_, gradients, rate);
+    const double norm =
+        state_.optimizer.update(parameters_, damped(gradients, schedule_.steps), rate);
     if (!std::isfinite(norm)) diverged(number, count, loss);
+    if (options_.oscillation.freeze > 0) {
+      freeze_oscillating(options_.oscillation, options_.weight_grids, parameters_,
+                         state_.oscillation);
+    }
     average();
     waiting_ = {};
     return rate;
+  }
+
+  std::span<const Tensor> damped(std::span<const Tensor> gradients, int64_t steps) {
+    if (options_.oscillation.damping <= 0) return gradients;
+    damped_.clear();
+    for (const Tensor& gradient : gradients) damped_.push_back(gradient.clone());
+    const auto done = static_cast<double>(state_.optimizer.steps());
+    dampen(options_.oscillation, options_.weight_grids, parameters_,
+           done / static_cast<double>(std::max<int64_t>(steps, 1)), damped_);
+    return damped_;
   }
 
   void average() {
@@ -190,6 +205,7 @@ class Training {
   const TrainOptions& options_;
   const TrainHooks& hooks_;
   Schedule schedule_;
+  std::vector<Tensor> damped_;        ///< gradients of one step
   std::optional<double> first_loss_;  ///< of this run
 
   /// What the next step is made of.

@@ -10,6 +10,7 @@
 #include "support/json.h"
 #include "train/fake_quantize.h"
 #include "train/optimizer.h"
+#include "train/oscillation.h"
 #include "train/step.h"
 
 namespace qtool {
@@ -25,6 +26,8 @@ struct TrainOptions {
   /// Share of the old in the running average of the parameters, below 1; 0: none. It begins as
   /// min(average, (1 + t) / (10 + t)) after t steps, so that the start is soon forgotten.
   double average = 0;
+  OscillationSpec oscillation = {};
+  std::vector<WeightGrid> weight_grids = {};  ///< that `oscillation` is about
   int patience = 0;  ///< ends after so many epochs without a better accuracy; 0: never
   /// Ends with the epoch after which another would not fit; 0: no end. The learning rate then falls
   /// by the time spent where that is further on than the steps, so results differ from run to run.
@@ -51,7 +54,8 @@ struct TrainState {
   int best_epoch = 0;                   ///< counted from 1; 0: none yet
   std::vector<Tensor> best;             ///< parameters after it
   std::vector<EpochResult> history = {};
-  std::vector<Tensor> average = {};  ///< running, of the parameters; empty: none is kept
+  std::vector<Tensor> oscillation = {};  ///< of freeze_oscillating()
+  std::vector<Tensor> average = {};      ///< running, of the parameters; empty: none is kept
 };
 
 /// Puts the running averages, where there are any, in the parameters' place, until it ends: what

@@ -102,10 +102,12 @@ TEST_CASE("qat: a table made before gives the model that calibrating itself give
 
 TEST_CASE("qat: killed and resumed, the same model as in one go") {
   const TemporaryFolder folder;
-  const Words flags{"--bits", "w4a4",          "--epochs",
-                    "6",      "--progressive", "w5a5:2,w8a5:2",
-                    "--ema",  "0.9",           "--accumulate",
-                    "2",      "--augment",     "resized-crop:0.6,jitter:0.2,mixup:0.4"};
+  const Words flags{"--bits",    "w4a4",          "--epochs",
+                    "6",         "--progressive", "w5a5:2,w8a5:2",
+                    "--ema",     "0.9",           "--accumulate",
+                    "2",         "--augment",     "resized-crop:0.6,jitter:0.2,mixup:0.4",
+                    "--damping", "0.01",          "--freeze-oscillating",
+                    "0.03"};
   const auto line = [&](const std::string& name, const Words& more) {
     Words all = words({"qat", kModel, "--samples", "640", "-o", folder / (name + ".onnx")},
                       train_data(), flags, more);
@@ -234,6 +236,7 @@ TEST_CASE("qat refuses what the command line cannot mean") {
   check_refused(qat(output, {"--lr", "fast"}), 2, {"--lr", "fast"});
   check_refused(qat(output, {"--lr", "-1"}), 2, {"--lr"});
   check_refused(qat(output, {"--resume"}), 2, {"--resume", "--checkpoint"});
+  check_refused(qat(output, {"--quantizer", "pact", "--damping", "0.1"}), 2, {"--damping", "lsq"});
   check_refused(qat(output, {"--quantizer", "binary"}), 2, {"binary", "dorefa"});
   check_refused(qat(output, {"--loss", "hinge"}), 2, {"hinge", "distill"});
   check_refused(qat(output, {"--loss", "mse", "--distill"}), 2, {"--distill"});

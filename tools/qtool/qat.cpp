@@ -91,6 +91,8 @@ class Qat {
             {"accumulate", train.accumulate},
             {"ema", train.average},
             {"quantizer", flags_.quantizer},
+            {"damping", train.oscillation.damping},
+            {"freeze_oscillating", train.oscillation.freeze},
             {"progressive", flags_.progressive},
             {"augment", flags_.augment},
             {"label_smoothing", flags_.loss.label_smoothing},
@@ -216,6 +218,7 @@ class Qat {
       if (state_->epochs_done > 0 && stage > stage_of(flags_.stages, state_->epochs_done)) {
         model_->advance(stage, *state_);
       }
+      options.weight_grids = model_->grids_of_weights();
       end = train(model_->parameters(), model_->step(), *state_, *data_.dataset, data_.order,
                   data_.preprocessing, options, hooks, flags_.stages[stage].until);
     }

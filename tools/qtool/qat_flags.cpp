@@ -54,6 +54,16 @@ void declare_training(CLI::App& app, QatFlags& flags) {
          "(weights bounded by tanh, grids as calibrated)")
       ->check(CLI::IsMember({"lsq", "ewgs", "pact", "dorefa"}))
       ->default_str("lsq");
+  app.add_option("--damping", train.oscillation.damping,
+                 "strength, at the end, of a loss that keeps weights near their codes; such as "
+                 "0.001; 0: none")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--freeze-oscillating", train.oscillation.freeze,
+                 "weights whose code turns back in more than this share of the steps stay on their "
+                 "average code; such as 0.02; 0: none")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_option("--progressive", flags.progressive,
                  "wider grids to begin with and their epochs, such as w4a4:4,w3a3:6")
       ->type_name("STAGES");
@@ -180,6 +190,8 @@ void check(QatFlags& flags) {
     flags.loss.label_smoothing = asked.label_smoothing;
     flags.loss.temperature = asked.temperature;
   }
+  if (flags.train.oscillation.any() && flags.quantizer != "lsq" && flags.quantizer != "ewgs")
+    throw usage_error("--damping and --freeze-oscillating are for --quantizer lsq and ewgs");
   flags.loss.mixed = flags.train.augmentation.mixup > 0;
   if (flags.loss.mixed && flags.loss.binary > 0)
     throw usage_error("--augment mixup and --loss bce exclude each other",

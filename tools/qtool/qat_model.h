@@ -22,6 +22,7 @@ class QatModel {
   const QuantPlan& plan() const { return plans_[stage_]; }
   std::vector<Parameter>& parameters() { return training_.trainable.parameters; }
   TrainingStep& step() { return *step_; }
+  std::vector<WeightGrid> grids_of_weights() const { return weight_grids(training_, plan()); }
 
   /// Puts another stage in training; the first is so at the beginning.
   void enter(size_t stage);
