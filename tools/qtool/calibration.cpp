@@ -168,7 +168,7 @@ CalibrationTable calibrate_values(const LoadedModel& model, const Graph& graph,
                    });
   table.model_sha256 = model.file.sha256;
   table.model_name = model.file.file;
-  table.data = data.provenance;
+  table.data = data.provenance();
   table.preprocessing = data.preprocessing.to_json();
   return table;
 }

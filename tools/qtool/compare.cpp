@@ -75,15 +75,16 @@ int compare(const CompareFlags& flags, const Globals& globals) {
   }
   const std::vector<Finding> findings = diagnose(layers, *prepared(candidate, log), builtin_ops());
   if (globals.json) {
-    const CompareRecord record{reference.file, candidate.file,  data.order.size(),           layers,
-                               findings,       data.provenance, data.preprocessing.to_json()};
+    const CompareRecord record{
+        reference.file, candidate.file,    data.order.size(),           layers,
+        findings,       data.provenance(), data.preprocessing.to_json()};
     std::fputs(to_text(to_json(record)).c_str(), stdout);
     return 0;
   }
   Section section = layers_section(candidate.file.file, layers, flags.show);
   section.title = candidate.file.file + " against " + reference.file.file + ", tensor by tensor";
   section.notes.push_back(
-      is_random(data.provenance)
+      is_random(data.provenance())
           ? std::string(kRandomWarning) + '.'
           : fmt::format("Over {} samples of {}.", data.order.size(), flags.data.data));
   section.notes.push_back(

@@ -115,7 +115,7 @@ int eval(const EvalOptions& options, const Globals& globals) {
   record.samples = data.order.size();
   record.metrics = measures.accuracy.accuracy();
   record.model = model.file;
-  record.data = data.provenance;
+  record.data = data.provenance();
   record.preprocess = data.preprocessing.to_json();
   if (reference) record.reference = reference->name();
   for (const auto& [name, metrics] : measures.fidelity)
@@ -124,7 +124,7 @@ int eval(const EvalOptions& options, const Globals& globals) {
     std::fputs(to_text(to_json(record)).c_str(), stdout);
     return 0;
   }
-  print(record, options, *runner, is_random(data.provenance));
+  print(record, options, *runner, is_random(data.provenance()));
   if (record.metrics.nan_samples > 0) {
     log.warn(fmt::format("{} samples have NaN scores", record.metrics.nan_samples));
   }

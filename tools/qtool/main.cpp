@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "command.h"
@@ -19,8 +21,15 @@ namespace {
 
 /// libgomp reads its waiting policy before main. Its own default, spinning for long, costs a
 /// hundredfold where other processes compete for the cores, and sleeping at once costs on an idle
-/// machine; so the program starts itself again with a short spin, unless the user chose.
-void choose_waiting_policy(char** argv) {
+/// machine; so the program starts itself again with a short spin, unless the user chose or there
+/// is one thread, which never waits.
+void choose_waiting_policy(int argc, char** argv) {
+  const std::string_view kFlag = "--threads";
+  for (int i = 1; i < argc; ++i) {
+    const bool last = i + 1 == argc;
+    if (argv[i] == std::string(kFlag) + "=1") return;
+    if (argv[i] == kFlag && !last && argv[i + 1] == std::string_view("1")) return;
+  }
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "2000", 1);
   execv("/proc/self/exe", argv);  // on failure the default policy is merely slower
@@ -75,7 +84,7 @@ int run(int argc, char** argv) {
 }  // namespace qtool
 
 int main(int argc, char** argv) {
-  qtool::choose_waiting_policy(argv);
+  qtool::choose_waiting_policy(argc, argv);
   qtool::return_freed_memory();
   try {
     const int code = qtool::run(argc, argv);

@@ -151,9 +151,13 @@ DataOptions::Opened DataOptions::open(std::span<const RunnerValue> inputs, Log* 
   const size_t usual = std::min(usual_samples.value_or(there), there - skip);
   opened.order = in_order(there, skip + samples.value_or(usual));
   opened.order.erase(opened.order.begin(), opened.order.begin() + static_cast<ptrdiff_t>(skip));
-  opened.provenance = opened.dataset->provenance();
-  if (samples) opened.provenance["used"] = *samples;
-  if (skip > 0) opened.provenance["skipped"] = skip;
+  opened.origin =
+      std::async(std::launch::async, [data = opened.dataset.get(), used = samples, skipped = skip] {
+        Json json = data->provenance();
+        if (used) json["used"] = *used;
+        if (skipped > 0) json["skipped"] = skipped;
+        return json;
+      });
   return opened;
 }
 

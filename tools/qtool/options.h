@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,7 +51,10 @@ struct DataOptions {
     std::unique_ptr<Dataset> dataset;
     Order order;
     Preprocessing preprocessing;
-    Json provenance;
+    std::shared_future<Json> origin;  ///< hashed by a thread of its own; goes before the data set
+
+    /// Waits for it. Errors (input): the files cannot be read any more.
+    const Json& provenance() const { return origin.get(); }
   };
 
   /// `inputs` are the model's, for random data; the log is told where the data are random.

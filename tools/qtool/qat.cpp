@@ -75,7 +75,7 @@ class Qat {
   Json identity() const {
     const TrainOptions& train = flags_.train;
     return {{"model", model_->file().file.sha256},
-            {"data", data_.provenance},
+            {"data", data_.provenance()},
             {"target", model_->target().name},
             {"bits", flags_.plan.bits},
             {"epochs", train.epochs},

@@ -92,7 +92,7 @@ void measure_outputs(std::vector<Subject>& subjects, const ReportFlags& flags,
     progress.advance(next->size);
   }
   record.samples = data.order.size();
-  record.data = data.provenance;
+  record.data = data.provenance();
   if (!labelled || !classes) return;
   record.reference.metrics = subjects[0].accuracy.accuracy();
   for (size_t i = 1; i < subjects.size(); ++i) {
