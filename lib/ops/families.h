@@ -54,6 +54,7 @@ void register_grid_sample(OpRegistry& ops);
 void register_quantize_linear(OpRegistry& ops);
 void register_dynamic_quantize(OpRegistry& ops);
 void register_integer_product(OpRegistry& ops);
+void register_matmul_nbits(OpRegistry& ops);
 void register_qoperator(OpRegistry& ops);
 void register_legacy(OpRegistry& ops);
 

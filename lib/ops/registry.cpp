@@ -80,6 +80,7 @@ const OpRegistry& builtin_ops() {
     register_dynamic_quantize(ops);
     register_integer_product(ops);
     register_qoperator(ops);
+    register_matmul_nbits(ops);
     register_legacy(ops);  // asks for the records of opset 7
     return ops;
   }();

@@ -35,6 +35,8 @@ constexpr std::array kMethods{
         "depthwise layers, few bits: bias correction that is measured, fed with quantized inputs",
         "two runs of the samples", "100 samples or more, no labels",
         "Nagel et al. 2019, arXiv:1906.04721", [](Recipe& recipe) { recipe.measure_bias = true; }},
+    Method{"hqq", "--mode weight-only without any data", "seconds a million weights", "nothing",
+           "Badri and Shaji 2023, mobiusml.github.io/hqq_blog", round_by<Rounding::hqq>},
     Method{"gptq",
            "weights of 4 bits or fewer, of wide layers above all; a fraction of adaround's time",
            "one run of the samples a layer, and the cube of its width",
@@ -80,6 +82,7 @@ void set_methods(Recipe& recipe, const std::string& names) {
 std::string to_string(Rounding rounding) {
   switch (rounding) {
     case Rounding::nearest: return "nearest";
+    case Rounding::hqq: return "hqq";
     case Rounding::gptq: return "gptq";
     case Rounding::adaround: return "adaround";
     case Rounding::brecq: return "brecq";

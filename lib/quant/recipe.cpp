@@ -223,15 +223,23 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.reduce_range = member<bool>(json, key);
       } else if (key == "method") {
         set_methods(recipe, join(text_list(json, "method"), ","));
+      } else if (key == "mode") {
+        recipe.mode = member<std::string>(json, key);
+      } else if (key == "format") {
+        recipe.format = member<std::string>(json, key);
+      } else if (key == "block") {
+        recipe.block = member<int64_t>(json, key);
       } else if (key == "iterations") {
         recipe.iterations = member<size_t>(json, key);
       } else if (key == "target") {
         recipe.target = member<std::string>(json, key);
       } else {
-        const std::vector<std::string> keys{
-            "activations",  "allow_quantized", "bias_correction", "bits",   "edges_too",
-            "exclude",      "include",         "iterations",      "method", "per_channel",
-            "reduce_range", "rules",           "smooth_quant",    "target", "weights"};
+        const std::vector<std::string> keys{"activations",  "allow_quantized", "bias_correction",
+                                            "bits",         "block",           "edges_too",
+                                            "exclude",      "format",          "include",
+                                            "iterations",   "method",          "mode",
+                                            "per_channel",  "reduce_range",    "rules",
+                                            "smooth_quant", "target",          "weights"};
         throw input_error(
             "a recipe has no key \"" + key + '"',
             "The keys are schema, " + join(keys, ", ") + '.' + or_did_you_mean(key, keys));

@@ -22,6 +22,7 @@ enum class WeightMethod {
 /// How a weight's codes follow from its elements and its grid.
 enum class Rounding {
   nearest,
+  hqq,       ///< the grid is chosen for few outliers to weigh less; weights alone, without data
   gptq,      ///< by second moments of the layers' inputs (lib/rounding), as all of these
   adaround,  ///< these learn it from samples (lib/rounding)
   brecq,
@@ -66,7 +67,10 @@ struct Recipe {
   bool measure_bias = false;  ///< take off biases what quantized layers get wrong on samples
   Rounding rounding = Rounding::nearest;
   std::optional<size_t> iterations = {};  ///< of a method that learns, for each layer or block
-  bool reduce_range = false;     ///< keep sums of two products in 16 bits, for x86 without VNNI
+  std::string mode = {};                  ///< of ptq: static, weight-only ...; empty: not said
+  std::string format = {};    ///< of what ptq writes: qdq, qoperator, matmul-nbits; empty: not said
+  int64_t block = 0;          ///< weight-only: elements that share a scale; 0: all of a result
+  bool reduce_range = false;  ///< keep sums of two products in 16 bits, for x86 without VNNI
   bool allow_quantized = false;  ///< take a model that has Q/DQ already, leaving those parts
 };
 

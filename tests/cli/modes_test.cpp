@@ -144,3 +144,54 @@ TEST_CASE("modes: flags that mean nothing in a mode are refused") {
   CHECK(has(nothing.err, "nothing for --mode dynamic to convert"));
   CHECK(!fs::exists(made));
 }
+
+TEST_CASE(
+    "weight-only: Q/DQ and MatMulNBits, here and in ONNX Runtime; GPTQ is nearer than nearest and "
+    "HQQ") {
+  const auto library = find_onnxruntime({}, QTOOL_SOURCE_DIR);
+  const TemporaryFolder folder;
+  const std::string source = shipped("tunes_former.onnx");
+  const std::string made = folder / "made.onnx";
+  const std::vector<std::string> test{"--data", shipped("tunes_test.npz"), "--samples", "200"};
+  const auto sqnr = [&](const std::vector<std::string>& flags) {
+    const Outcome ptq = run(words({"ptq", source, "--mode", "weight-only", "-o", made}, flags));
+    INFO(ptq.err);
+    REQUIRE(ptq.code == 0);
+    const auto measured = [&](const std::vector<std::string>& more) {
+      return run_json(words({"eval", made, "--reference", source}, test, more))
+          .at("outputs")
+          .at(0)
+          .at("sqnr_db")
+          .get<double>();
+    };
+    const double ours = measured({});
+    if (library) {
+      const double theirs =
+          measured({"--runner", "onnxruntime", "--ort-library", library->string()});
+      CHECK(theirs == Approx(ours).margin(flags.at(1) == "w8" ? 6 : 0.5));
+    }
+    return ours;
+  };
+  for (const char* format : {"qdq", "matmul-nbits"}) {
+    INFO(format);
+    const double nearest =
+        sqnr({"--bits", "w4", "--block", "32", "--weights", "minmax", "--format", format});
+    const double hqq =
+        sqnr({"--bits", "w4", "--block", "32", "--method", "hqq", "--format", format});
+    const double gptq = sqnr({"--bits", "w4", "--block", "32", "--method", "gptq", "--format",
+                              format, "--data", shipped("tunes_train.npz"), "--samples", "64"});
+    CHECK(nearest > 20);
+    CHECK(gptq > nearest + 2);
+    CHECK(gptq > hqq + 2);
+    CHECK(sqnr({"--bits", "w8", "--format", format}) > 40);
+  }
+  const auto refused = [&](const std::vector<std::string>& flags, const std::string& said) {
+    const Outcome outcome = run(words({"ptq", source, "-o", made}, flags));
+    CHECK(outcome.code == 2);
+    CHECK(has(outcome.err, said));
+  };
+  refused({"--mode", "weight-only", "--block", "24"}, "power of two");
+  refused({"--mode", "weight-only", "--method", "gptq"}, "--data");
+  refused({"--mode", "weight-only", "--format", "qoperator"}, "qoperator");
+  refused(words({"--block", "32"}, test), "--block");
+}

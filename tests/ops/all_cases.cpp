@@ -20,7 +20,8 @@ const std::vector<OpCase>& all_cases() {
                                layer_norm_cases,    response_norm_cases,
                                lp_pool_cases,       control_flow_cases,
                                recurrent_cases,     integer_product_cases,
-                               qoperator_cases,     legacy_cases}) {
+                               qoperator_cases,     legacy_cases,
+                               matmul_nbits_cases}) {
       for (OpCase& item : family()) list.push_back(std::move(item));
     }
     return list;

@@ -6,5 +6,6 @@
 namespace qtool::test {
 
 std::vector<OpCase> legacy_cases();
+std::vector<OpCase> matmul_nbits_cases();
 
 }  // namespace qtool::test

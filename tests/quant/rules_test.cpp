@@ -102,7 +102,8 @@ TEST_CASE("what is wrong with rules") {
 }
 
 TEST_CASE("the recipes that come along are valid; one names a target that there is") {
-  for (const char* name : {"int8-accurate", "int8-fast", "tensorrt", "tidl-po2"}) {
+  for (const char* name :
+       {"int8-accurate", "int8-fast", "tensorrt", "tidl-po2", "w4a16-llm", "w4a8"}) {
     REQUIRE(builtin_recipes().contains(name));
     const Recipe recipe = load_recipe(name);
     if (!recipe.target.empty()) CHECK(builtin_targets().contains(recipe.target));

@@ -65,6 +65,10 @@ void PlanOptions::declare(CLI::App& app) {
          "with commas between: what qtool methods lists, such as adaround; those that learn "
          "take --data")
       ->type_name("NAME");
+  app.add_option("--block", block,
+                 "with --mode weight-only: so many weights of a row share a scale, 16, 32 ... 256; "
+                 "default: all of a result")
+      ->type_name("N");
   app.add_option("--iterations", iterations,
                  "of a method that learns, for each layer or block; default: 2000")
       ->check(CLI::Range(1, 1000000));
@@ -80,6 +84,7 @@ Recipe PlanOptions::recipe() const {
   result.exclude.insert(result.exclude.end(), exclude.begin(), exclude.end());
   if (!bits.empty()) set_bits(result, bits);
   if (!method.empty()) set_methods(result, method);
+  if (block) result.block = *block;
   if (iterations) result.iterations = iterations;
   if (edges_too) result.edges_too = true;
   if (no_bias_correction) result.bias_correction = false;

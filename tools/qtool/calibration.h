@@ -24,6 +24,7 @@ struct PlanOptions {
   bool allow_quantized = false;
   std::string method;
   std::optional<size_t> iterations;
+  std::optional<int64_t> block;
 
   void declare_target(CLI::App& app);
   void declare(CLI::App& app);

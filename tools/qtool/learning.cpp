@@ -39,7 +39,8 @@ uint64_t for_samples(std::optional<uint64_t> limit) {
 }  // namespace
 
 bool learns(const Recipe& recipe) {
-  return recipe.rounding != Rounding::nearest || recipe.measure_bias;
+  const bool without = recipe.rounding == Rounding::nearest || recipe.rounding == Rounding::hqq;
+  return !without || recipe.measure_bias;
 }
 
 void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOptions& data_options,

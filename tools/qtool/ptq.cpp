@@ -8,6 +8,7 @@
 #include "onnx_io/onnx_io.h"
 #include "passes/qoperator_form.h"
 #include "ptq_modes.h"
+#include "ptq_weights.h"
 #include "quant/algorithms/equalize.h"
 #include "quant/algorithms/smooth_quant.h"
 #include "quant/insert_qdq.h"
@@ -35,19 +36,20 @@ struct PtqFlags {
 
 /// Flags that say how ranges become integers mean nothing in the other modes.
 void check_static_flags(const PtqFlags& flags) {
+  const bool weights = flags.mode.mode == "weight-only";
   const std::pair<const char*, bool> given[] = {
       {"--calibration", !flags.calibration.empty()},
       {"--from-plan", !flags.from_plan.empty()},
       {"--plan", !flags.plan_file.empty()},
-      {"--format", flags.format != "qdq"},
+      {"--format", flags.format != "qdq" && !weights},
       {"--target", !flags.plan.target.empty()},
       {"--activations", !flags.plan.activations.empty()},
-      {"--weights", !flags.plan.weights.empty()},
-      {"--bits", !flags.plan.bits.empty()},
+      {"--weights", !flags.plan.weights.empty() && !weights},
+      {"--bits", !flags.plan.bits.empty() && !weights},
       {"--edges-too", flags.plan.edges_too},
       {"--per-tensor", flags.plan.per_tensor},
       {"--reduce-range", flags.plan.reduce_range},
-      {"--mem-limit", !flags.memory_limit.empty()},
+      {"--mem-limit", !flags.memory_limit.empty() && !weights},
   };
   for (const auto& [flag, is_given] : given) {
     if (is_given) {
@@ -59,6 +61,14 @@ void check_static_flags(const PtqFlags& flags) {
 
 void check(const PtqFlags& flags) {
   if (!flags.mode.is_static()) check_static_flags(flags);
+  if (flags.mode.is_static() && flags.plan.recipe().rounding == Rounding::hqq)
+    throw usage_error("hqq is for --mode weight-only", "With activations, choose gptq.");
+  if (flags.plan.block && flags.mode.mode != "weight-only")
+    throw usage_error("--block belongs to --mode weight-only", "Leave one of the two out.");
+  if (flags.format == (flags.mode.is_static() ? "matmul-nbits" : "qoperator")) {
+    throw usage_error("--format " + flags.format + " is not for --mode " + flags.mode.mode,
+                      "matmul-nbits is for weight-only, qoperator for static.");
+  }
   if (flags.mode.half_io && flags.mode.mode != "float16")
     throw usage_error("--half-io belongs to --mode float16", "Add it, or leave --half-io out.");
   const bool learning = learns(flags.plan.recipe());
@@ -179,7 +189,12 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
 
 Outcome convert_mode(const PtqFlags& flags, const LoadedModel& model, const Globals& globals,
                      Log& log) {
-  ConvertedModel made = convert(model, flags.mode, flags.data, flags.plan, globals, log);
+  std::optional<uint64_t> limit;
+  if (!flags.memory_limit.empty()) limit = parse_bytes("--mem-limit", flags.memory_limit);
+  const bool weights = flags.mode.mode == "weight-only";
+  ConvertedModel made = weights ? convert_weights(model, flags.data, flags.plan.recipe(),
+                                                  flags.format, limit, globals, log)
+                                : convert(model, flags.mode, flags.data, flags.plan, globals, log);
   stamp(made.graph, model, flags.mode.mode);
   return {.graph = std::move(made.graph),
           .text = std::move(made.text),
@@ -234,8 +249,9 @@ std::function<int()> declare_ptq(CLI::App& app, const Globals& globals) {
       ->type_name("FILE");
   app.add_option("--format", flags->format,
                  "qdq: QuantizeLinear and DequantizeLinear around float ops; qoperator: "
-                 "QLinearConv, QLinearMatMul and com.microsoft's QLinear... where there is one")
-      ->check(CLI::IsMember({"qdq", "qoperator"}))
+                 "QLinearConv, QLinearMatMul and com.microsoft's QLinear... where there is one; "
+                 "matmul-nbits: com.microsoft's MatMulNBits for --mode weight-only")
+      ->check(CLI::IsMember({"qdq", "qoperator", "matmul-nbits"}))
       ->capture_default_str();
   app.add_option("--mem-limit", flags->memory_limit,
                  "at most so much resident memory, such as 512MiB; samples that a method learns "
@@ -244,7 +260,12 @@ std::function<int()> declare_ptq(CLI::App& app, const Globals& globals) {
   app.add_flag("--dry-run", flags->dry_run, "say what would be done, write no model");
   app.footer(
       "Example: qtool ptq model.onnx --calibration table.json -o model.int8.onnx --plan plan.json");
-  return [flags, &globals] { return ptq(*flags, globals); };
+  return [flags, &globals, &app] {
+    const Recipe recipe = flags->plan.recipe();
+    if (app.count("--mode") == 0 && !recipe.mode.empty()) flags->mode.mode = recipe.mode;
+    if (app.count("--format") == 0 && !recipe.format.empty()) flags->format = recipe.format;
+    return ptq(*flags, globals);
+  };
 }
 
 }  // namespace qtool

@@ -68,8 +68,10 @@ void ModeFlags::declare(CLI::App& app) {
          "static: integers with ranges from data; dynamic: weights of MatMul, Gemm and Conv "
          "in 8 bits, activations quantized at run time, without data; float16: where the "
          "op allows it, checked against overflow with --data; bfloat16: weights stored so, "
-         "computed in float")
-      ->check(CLI::IsMember({"static", "dynamic", "float16", "bfloat16"}))
+         "computed in float; weight-only: weights in 2 to 8 bits (--bits w4), for all of a result "
+         "or "
+         "--block elements a scale, activations in float")
+      ->check(CLI::IsMember({"static", "dynamic", "float16", "bfloat16", "weight-only"}))
       ->capture_default_str();
   app.add_flag("--half-io", half_io, "with --mode float16: the model's inputs and outputs as well");
 }

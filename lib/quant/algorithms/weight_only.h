@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ops/op_def.h"
+#include "quant/plan.h"
+#include "quant/recipe.h"
+
+namespace qtool {
+
+/// Grids for weights alone; activations stay float. Weights of products (matrices) share a scale
+/// `recipe.block` elements of a row at a time, or a scale a result where that is 0; those of other
+/// layers always the latter. Grids of 8 bits are symmetric and signed, those of 2 to 7 unsigned
+/// with a zero point. Ranges are of the recipe's weight method. Errors (usage): as of exclusions;
+/// blocks that are no power of two from 16 on; (input): weights with NaN or infinity;
+/// (unsupported): no weights at all.
+QuantPlan plan_weights(const Graph& graph, const OpRegistry& ops, const Recipe& recipe);
+
+/// HQQ (Badri and Shaji 2023, Half-Quadratic Quantization of Large Machine Learning Models):
+/// alternates between sparse errors e, by the shrinkage of the 0.7-norm, and a grid that is best
+/// for w - e in squares, so that outliers weigh less. Zero points are rounded to codes, as formats
+/// have them; scales move too, which the original leaves alone, for what that costs. Without data;
+/// never worse in the 0.7-norm than the plan was.
+void improve_by_hqq(const Graph& graph, QuantPlan& plan);
+
+}  // namespace qtool
