@@ -92,7 +92,7 @@ class Training {
       if (waiting_.batches == options_.accumulate || samples == order_.size()) {
         result.rate = update(number, count, loss);
       }
-      if (hooks_.advance) hooks_.advance(batch->size, loss);
+      if (hooks_.advance) hooks_.advance(batch->size, loss, result.rate);
     }
     result.loss /= static_cast<double>(std::max<size_t>(samples, 1));
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;

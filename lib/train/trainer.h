@@ -81,7 +81,8 @@ struct TrainHooks {
   std::function<TensorMap(Batch&)> feeds;                   ///< inputs of the model
   std::function<std::optional<double>()> validate = {};     ///< accuracy, of averaged parameters
   std::function<void(const EpochResult&)> epoch_done = {};  ///< state and best are settled
-  std::function<void(size_t samples, double loss)> advance = {};  ///< after each step
+  /// After each batch; `rate` is the learning rate of the last step.
+  std::function<void(size_t samples, double loss, double rate)> advance = {};
 };
 
 /// Adds what a loss of mixed samples reads (LossSpec::mixed); nothing where no labels were mixed.

@@ -58,7 +58,7 @@ struct Run {
     TrainHooks hooks;
     hooks.feeds = [](Batch& batch) { return std::move(batch.inputs); };
     hooks.validate = validate;
-    hooks.advance = [&](size_t, double) { after_step(); };
+    hooks.advance = [&](size_t, double, double) { after_step(); };
     return train(parameters(), *step, *state, data, test::all_of(data), {}, options, hooks, until);
   }
 

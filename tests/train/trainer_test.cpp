@@ -60,7 +60,7 @@ struct Run {
     if (!state) begin();
     TrainHooks hooks;
     hooks.feeds = [](Batch& batch) { return std::move(batch.inputs); };
-    hooks.advance = [&](size_t, double loss) { losses.push_back(loss); };
+    hooks.advance = [&](size_t, double loss, double) { losses.push_back(loss); };
     hooks.epoch_done = epoch_done;
     train(parameters(), *step, *state, data, test::all_of(data), {}, options, hooks);
   }

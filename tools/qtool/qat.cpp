@@ -190,12 +190,12 @@ class Qat {
     std::optional<Progress> progress;
     TrainHooks hooks;
     hooks.feeds = [&](Batch& batch) { return feeds(batch, model_->inputs()); };
-    hooks.advance = [&](size_t samples, double loss) {
+    hooks.advance = [&](size_t samples, double loss, double rate) {
       if (!progress) {
         progress.emplace(fmt::format("epoch {}", state_->epochs_done + 1), "samples",
                          data_.order.size(), globals_.progress());
       }
-      progress->note(fmt::format("loss {:.4f}", loss));
+      progress->note(fmt::format("loss {:.4f}, rate {:.2g}", loss, rate));
       progress->advance(samples);
     };
     if (validation_) {
