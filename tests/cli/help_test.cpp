@@ -7,8 +7,9 @@ using namespace qtool;
 using namespace qtool::test;
 
 namespace {
-const std::vector<std::string> kCommands{"inspect", "calibrate", "ptq",   "methods", "qat",
-                                         "eval",    "compare",   "bench", "report",  "doctor"};
+const std::vector<std::string> kCommands{"inspect", "calibrate", "ptq",   "tune",
+                                         "methods", "qat",       "eval",  "compare",
+                                         "bench",   "report",    "doctor"};
 }
 
 TEST_CASE("help, on stdout: every command with an example, in 100 columns") {

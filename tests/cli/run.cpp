@@ -70,11 +70,11 @@ void run_and_kill(const std::vector<std::string>& arguments, const std::function
   }
 }
 
-Json run_json(std::vector<std::string> arguments) {
+Json run_json(std::vector<std::string> arguments, int code) {
   arguments.emplace_back("--json");
   const Outcome outcome = run(arguments);
   INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
+  REQUIRE(outcome.code == code);
   return Json::parse(outcome.out);
 }
 

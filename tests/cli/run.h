@@ -25,7 +25,7 @@ Outcome run(const std::vector<std::string>& arguments);
 void run_and_kill(const std::vector<std::string>& arguments, const std::function<bool()>& ready);
 
 /// run() with --json, which must give exit code 0 and one JSON document on stdout.
-Json run_json(std::vector<std::string> arguments);
+Json run_json(std::vector<std::string> arguments, int code = 0);
 
 /// The model and the data that the repository ships.
 std::string shipped(const std::string& file);

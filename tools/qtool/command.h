@@ -47,5 +47,6 @@ std::function<int()> declare_methods(CLI::App& app, const Globals& globals);
 std::function<int()> declare_ptq(CLI::App& app, const Globals& globals);
 std::function<int()> declare_qat(CLI::App& app, const Globals& globals);
 std::function<int()> declare_report(CLI::App& app, const Globals& globals);
+std::function<int()> declare_tune(CLI::App& app, const Globals& globals);
 
 }  // namespace qtool

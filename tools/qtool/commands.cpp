@@ -16,6 +16,8 @@ constexpr std::array kCommands{
     Command{"calibrate", "run data through a model and record the ranges of its tensors",
             declare_calibrate},
     Command{"ptq", "quantize a model after training", declare_ptq},
+    Command{"tune", "try settings of ptq from cheap to dear until the accuracy is kept",
+            declare_tune},
     Command{"methods", "the methods of ptq: when to use each, what it costs and needs",
             declare_methods},
     Command{"qat", "fine-tune a model with quantization in the loop", declare_qat},

@@ -303,4 +303,20 @@ void check_output(const std::string& flag, const fs::path& output,
   }
 }
 
+double parse_time(const std::string& flag, const std::string& text) {
+  double number = 0;
+  size_t read = 0;
+  try {
+    number = std::stod(text, &read);
+  } catch (const std::exception&) {
+    read = 0;
+  }
+  const std::string unit = text.substr(std::min(read, text.size()));
+  const double seconds = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  if (read == 0 || seconds == 0 || !(number > 0 && number < 1e6)) {
+    throw usage_error(flag + " \"" + text + "\" is no time", "Write 90s, 10m or 2h.");
+  }
+  return number * seconds;
+}
+
 }  // namespace qtool

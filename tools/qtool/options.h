@@ -92,6 +92,9 @@ size_t batch_size(std::span<const RunnerValue> inputs, std::optional<size_t> ask
 /// that do not fit, with both sides.
 TensorMap feeds(Batch& batch, std::span<const RunnerValue> inputs);
 
+/// Seconds of "90s", "10m" or "2h". Errors (usage): another text, with the flag.
+double parse_time(const std::string& flag, const std::string& text);
+
 /// Every --threads 0 resolved.
 int threads_used();
 

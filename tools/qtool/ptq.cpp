@@ -13,6 +13,7 @@
 #include "quant/algorithms/smooth_quant.h"
 #include "quant/insert_qdq.h"
 #include "quant/summary.h"
+#include "static_plan.h"
 #include "support/text.h"
 
 namespace qtool {
@@ -143,26 +144,17 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
     CalibrationTable table =
         calibrated ? table_of(model, flags.calibration)
                    : calibrate_graph(model, graph, flags.data, flags.plan, how, globals, log);
-    std::vector<Equalization> equalized;
-    if (recipe.equalize) {
-      EqualizeOptions options;
-      options.per_tensor = recipe.per_tensor_weights || !target.per_channel;
-      options.weight_bits = recipe.weight_bits.value_or(8);
-      options.activation_bits = recipe.activation_bits.value_or(8);
-      equalized = find_equalizations(graph, table, options);
-      equalize(graph, equalized);
-      if (calibrated) {
-        equalize(table, graph, equalized);
-      } else {
-        table = calibrate_graph(model, graph, flags.data, flags.plan, how, globals, log);
-      }
-    }
     if (calibrated && is_random(table.data)) log.warn(kRandomWarning);
     result.random = is_random(table.data);
-    plan =
-        within_frame([&] { return flags.model; },
-                     [&] { return smooth_and_plan(graph, builtin_ops(), table, target, recipe); });
-    plan.equalized = std::move(equalized);
+    const auto recalibrate = [&](const Graph& equalized) {
+      return calibrate_graph(model, equalized, flags.data, flags.plan, how, globals, log);
+    };
+    plan = within_frame([&] { return flags.model; },
+                        [&] {
+                          return calibrated
+                                     ? static_plan(graph, table, target, recipe)
+                                     : static_plan(graph, table, target, recipe, recalibrate);
+                        });
   }
   if (plan.placements.empty()) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +

@@ -101,23 +101,6 @@ void declare_training(CLI::App& app, QatFlags& flags) {
   app.add_option("--seed", train.seed, "of shuffling and augmentation")->capture_default_str();
 }
 
-/// "90s", "10m", "2h" or "1.5h" in seconds.
-double parse_time(const std::string& text) {
-  double number = 0;
-  size_t read = 0;
-  try {
-    number = std::stod(text, &read);
-  } catch (const std::exception&) {
-    read = 0;
-  }
-  const std::string unit = text.substr(std::min(read, text.size()));
-  const double seconds = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
-  if (read == 0 || seconds == 0 || !(number > 0 && number < 1e6)) {
-    throw usage_error("--time-budget \"" + text + "\" is no time", "Write 90s, 10m or 2h.");
-  }
-  return number * seconds;
-}
-
 }  // namespace
 
 void declare(CLI::App& app, QatFlags& flags) {
@@ -174,7 +157,8 @@ void check(QatFlags& flags) {
   flags.train.optimizer.kind = parse_optimizer(flags.optimizer);
   flags.train.schedule = parse_schedule(flags.schedule);
   flags.stages = parse_stages(flags.progressive, flags.train.epochs);
-  if (!flags.time_budget.empty()) flags.train.seconds = parse_time(flags.time_budget);
+  if (!flags.time_budget.empty())
+    flags.train.seconds = parse_time("--time-budget", flags.time_budget);
   if (!flags.time_budget.empty() && flags.stages.size() > 1)
     throw usage_error("--time-budget and --progressive exclude each other",
                       "The stages need their epochs.");

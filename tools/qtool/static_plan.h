@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+
+#include "quant/planner.h"
+
+namespace qtool {
+
+/// Equalizes and smooths the graph where the recipe says so, then plans for it. The table is that
+/// of the graph before; equalization changes its statistics exactly, but for histograms: with
+/// `recalibrate` they are collected anew.
+QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& target,
+                      const Recipe& recipe,
+                      const std::function<CalibrationTable(const Graph&)>& recalibrate = nullptr);
+
+}  // namespace qtool

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quant/target.h"
+
+namespace qtool {
+
+/// A recipe to try, as the file that reproduces it.
+struct Trial {
+  std::string name;
+  std::string yaml;
+  bool learns = false;  ///< from samples, for minutes
+};
+
+/// What is the same in all of them.
+struct TrialBase {
+  std::string target;      ///< name or file
+  std::string bits;        ///< as --bits, or empty
+  bool one_scale = false;  ///< the target's weights have one scale a tensor
+};
+
+/// From cheap to dear: ranges, then biases and channels, then what learns.
+std::vector<Trial> trials(const TrialBase& base);
+
+/// The trial with these nodes left in float.
+Trial without(const Trial& trial, const std::vector<std::string>& nodes);
+
+}  // namespace qtool
