@@ -41,11 +41,11 @@ TEST_CASE(
   const TemporaryFolder folder;
   const std::string found = folder / "found.onnx";
   const std::string recipe = folder / "found.yaml";
-  const Outcome outcome = run(tune(found, {"--bits", "w2a3", "--max-drop", "0", "--time-budget",
-                                           "0.2s", "--recipe-out", recipe}));
+  const Outcome outcome = run(
+      tune(found, {"--bits", "w2a3", "--max-drop", "0", "--no-learning", "--recipe-out", recipe}));
   INFO(outcome.out << outcome.err);
   CHECK(outcome.code == 3);
-  CHECK(has(outcome.out, "mse"));
+  CHECK(has(outcome.out, "without the worst layer"));
   CHECK(has(outcome.out, "was not reached"));
   CHECK(has(read_file(recipe), "bits: w2a3"));
   CHECK(files_in(folder.path()) == std::vector<std::string>{"found.onnx", "found.yaml"});
@@ -60,16 +60,15 @@ TEST_CASE(
 TEST_CASE("tune: each trial's accuracy is what eval gives for its recipe") {
   const TemporaryFolder folder;
   const Json said = run_json(
-      tune(folder / "found.onnx", {"--bits", "w3a4", "--max-drop", "-50", "--time-budget", "0.3s"}),
-      3);
+      tune(folder / "found.onnx", {"--bits", "w3a4", "--max-drop", "-50", "--no-learning"}), 3);
   const Json& tried = said.at("tried");
-  REQUIRE(!tried.empty());
+  REQUIRE(tried.size() > 5);
   CHECK(said.at("reached") == false);
   double best = 100;
   for (const Json& trial : tried) {
     if (trial.contains("drop_points")) best = std::min(best, trial.at("drop_points").get<double>());
   }
-  for (size_t i = 0; i < std::min<size_t>(tried.size(), 2); ++i) {
+  for (size_t i = 0; i < 2; ++i) {
     const std::string recipe = folder / "trial.yaml";
     write_file(recipe, tried.at(i).at("recipe").get<std::string>());
     const std::string model = folder / "trial.onnx";
@@ -95,6 +94,7 @@ TEST_CASE("tune without labels goes by the SQNR; bad flags write nothing") {
   CHECK(said.at("tried").at(0).at("sqnr_db") > 5);
   const std::string none = folder / "none.onnx";
   CHECK(run({"tune", kModel, "-o", none}).code == 2);
+  CHECK(run(tune(none, {"--time-budget", "0.000001s", "--max-drop", "-50"})).code == 1);
   const Outcome time = run(tune(none, {"--time-budget", "soon"}));
   CHECK(time.code == 2);
   CHECK(has(time.err, "--time-budget \"soon\""));

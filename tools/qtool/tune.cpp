@@ -30,6 +30,7 @@ struct TuneFlags {
   double max_drop = 0.5;
   double min_sqnr = 30;
   std::string time_budget;
+  bool no_learning = false;
 };
 
 constexpr size_t kValidation = 1000;
@@ -77,6 +78,7 @@ class Tuner {
       if (!trial.learns) attempt(trial);
     }
     roll_back();
+    if (flags_.no_learning) return;
     for (const Trial& trial : list) {
       if (trial.learns) attempt(trial);
     }
@@ -277,7 +279,7 @@ Json json_of(const Tuner& tuner, const TuneFlags& flags, uint64_t bytes) {
           {"chosen", tuner.best()->trial.name},
           {"reached", tuner.reached()},
           {"out_of_time", tuner.out_of_time()},
-          {"random_data", is_random(tuner.validation().provenance)},
+          {"random_data", is_random(tuner.validation().provenance())},
           {"recipe", flags.recipe_output},
           {"output", flags.output},
           {"bytes", bytes},
@@ -326,7 +328,8 @@ int tune(TuneFlags flags, const Globals& globals) {
   tuner.run();
   if (!tuner.best()) {
     throw unsupported_error(flags.model + ": no trial gave a model" +
-                            (tuner.tried().empty() ? "" : ": " + tuner.tried().back().problem));
+                            (tuner.tried().empty() ? ": the time was over before the first"
+                                                   : ": " + tuner.tried().back().problem));
   }
   const uint64_t bytes = save_model(tuner.best()->model.graph, flags.output, save_options(false));
   write_file(flags.recipe_output, fmt::format("# Found by qtool tune for {}.\n{}",
@@ -371,6 +374,8 @@ std::function<int()> declare_tune(CLI::App& app, const Globals& globals) {
       ->capture_default_str();
   app.add_option("--time-budget", flags->time_budget, "begin nothing new after: 90s, 10m, 2h")
       ->type_name("TIME");
+  app.add_flag("--no-learning", flags->no_learning,
+               "leave out the methods that learn, which take minutes");
   app.footer(
       "Tries ranges, bias and channel corrections, then leaves the worst layers in float, then\n"
       "methods that learn. Exit code 3: the goal was not reached; the best model is written.\n"
