@@ -9,6 +9,7 @@ namespace qtool {
 PassPtr unlist_constants();
 PassPtr inline_functions();
 PassPtr inline_branches();
+PassPtr distinct_names();
 PassPtr lift_constants();
 PassPtr compute_in_float();
 PassPtr eliminate_identity();

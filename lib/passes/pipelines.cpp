@@ -10,6 +10,7 @@ Pipeline preparation_pipeline() {
       {unlist_constants(), "a weight that callers may override cannot be folded or quantized"},
       {inline_functions(), "what a function computes is folded and quantized like the rest"},
       {inline_branches(), "what a branch computes is folded and quantized like the rest"},
+      {distinct_names(), "rules and plans find nodes by name, and runtimes refuse two of one"},
       {lift_constants(), "weights must be found as constants, wherever the exporter put them"},
       {compute_in_float(), "kernels are for float32; weights are folded and quantized in it"},
       {eliminate_identity(), "an Identity between Conv and BatchNormalization would hide the pair"},

@@ -89,3 +89,26 @@ TEST_CASE("calibrating on ONNX's test data, whose inputs go by name") {
   CHECK(wrong.code == 1);
   CHECK(has(wrong.err, "\"input\""));
 }
+
+TEST_CASE(
+    "a model for batches of a fixed size leaves out the samples that fill none, and says so") {
+  const TemporaryFolder folder;
+  Graph graph = load_model(kModel);
+  const ValueId input = graph.inputs()[0];
+  TensorType type = graph.value(input).type;
+  type.shape->front() = Dim{16, {}};
+  graph.set_type(input, type);
+  save_model(graph, folder / "m.onnx");
+  const auto eval = [&](const char* samples) {
+    return run(words({"eval", folder / "m.onnx", "--json", "--samples", samples}, test_data()));
+  };
+  const Outcome some = eval("40");
+  INFO(some.err);
+  REQUIRE(some.code == 0);
+  CHECK(has(some.err, "batches of 16: the last 8 samples are left out"));
+  const Json whole = run_json(words({"eval", kModel, "--samples", "32"}, test_data()));
+  CHECK(Json::parse(some.out).at("metrics") == whole.at("metrics"));
+  const Outcome few = eval("9");
+  CHECK(few.code == 1);
+  CHECK(has(few.err, "batches of 16, the data has 9 samples"));
+}

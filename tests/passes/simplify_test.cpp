@@ -172,6 +172,26 @@ TEST_CASE("constants listed as inputs are constants where all are, and a choice 
   CHECK(b.graph.inputs().size() == (all ? 1u : 2u));
 }
 
+TEST_CASE("of several nodes with one name the first keeps it") {
+  Build b;
+  b.input("x", {2});
+  const NodeId first = b.node("Relu", {"x"}, {"a"});
+  const NodeId second = b.node("Relu", {"a"}, {"n_1"});
+  const NodeId third = b.node("Relu", {"n_1"}, {"c"});
+  const NodeId unnamed = b.node("Relu", {"c"}, {"d"});
+  const NodeId unnamed_too = b.node("Relu", {"d"}, {"y"});
+  b.output("y");
+  for (const NodeId id : {first, second, third}) b.graph.set_node_name(id, "n");
+  for (const NodeId id : {unnamed, unnamed_too}) b.graph.set_node_name(id, "");
+  CHECK(run(distinct_names(), b.graph) == 2);
+  CHECK(b.graph.node(first).name == "n");
+  CHECK(b.graph.node(second).name == "n_2");  // n_1 is a value's
+  CHECK(b.graph.node(third).name == "n_3");
+  CHECK(b.graph.node(unnamed).name.empty());
+  CHECK(b.graph.node(unnamed_too).name.empty());
+  CHECK(run(distinct_names(), b.graph) == 0);
+}
+
 TEST_CASE("dead nodes go, unused inputs stay") {
   Build b;
   b.input("x", {2});
