@@ -77,6 +77,7 @@ const OpRegistry& training_ops() {
     register_training_pooling(ops);
     register_training_selection(ops);
     register_training_softmax(ops);
+    register_training_recurrent(ops);
     register_training_normalization(ops);
     register_training_fake_quantize(ops);
     register_training_loss(ops);

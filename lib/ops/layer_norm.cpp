@@ -270,8 +270,12 @@ void register_layer_norm(OpRegistry& ops) {
   OpDef instance = channel_record<instance_spec>("InstanceNormalization", 6, infer_instance);
   instance.gradient = instance_norm_gradient;
   ops.add(std::move(instance));
-  ops.add(channel_record<group18_spec>("GroupNormalization", 18, infer_group<false>));
-  ops.add(channel_record<group21_spec>("GroupNormalization", 21, infer_group<true>));
+  OpDef by_group = channel_record<group18_spec>("GroupNormalization", 18, infer_group<false>);
+  by_group.gradient = group_norm_gradient;
+  ops.add(std::move(by_group));
+  OpDef by_channel = channel_record<group21_spec>("GroupNormalization", 21, infer_group<true>);
+  by_channel.gradient = group_norm_gradient;
+  ops.add(std::move(by_channel));
 }
 
 }  // namespace qtool

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/shapes.h"
 #include "support/text.h"
@@ -97,7 +98,8 @@ void read_activations(const NodeView& node, RecurrentForm& form) {
 
 Cell cell_of(const NodeView& node) {
   const std::string& type = node.op().type;
-  return type == "LSTM" ? Cell::lstm : type == "GRU" ? Cell::gru : Cell::rnn;
+  if (type.starts_with("LSTM")) return Cell::lstm;  // as well as their gradients
+  return type.starts_with("GRU") ? Cell::gru : Cell::rnn;
 }
 
 }  // namespace
@@ -289,6 +291,7 @@ void register_recurrent(OpRegistry& ops) {
              .reference = recurrent_reference,
              .tolerance = kAccumulated,
              .lower = lower_recurrent,
+             .gradient = recurrent_gradient,
              .macs = recurrent_macs});
   }
 }

@@ -29,6 +29,7 @@ Constant distinct(Shape shape, uint64_t seed = 1);
 
 std::vector<GradientCase> activation_gradients();
 std::vector<GradientCase> arithmetic_gradients();
+std::vector<GradientCase> recurrent_gradients();
 std::vector<GradientCase> movement_gradients();
 std::vector<GradientCase> product_gradients();
 std::vector<GradientCase> window_gradients();

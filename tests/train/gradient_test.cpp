@@ -147,8 +147,9 @@ std::string problem(const GradientCase& item) {
 const std::vector<GradientCase>& every_case() {
   static const std::vector<GradientCase> all = [] {
     std::vector<GradientCase> list;
-    for (auto* const family : {activation_gradients, arithmetic_gradients, movement_gradients,
-                               product_gradients, window_gradients, loss_gradients}) {
+    for (auto* const family :
+         {activation_gradients, arithmetic_gradients, recurrent_gradients, movement_gradients,
+          product_gradients, window_gradients, loss_gradients}) {
       for (GradientCase& item : family()) list.push_back(std::move(item));
     }
     return list;

@@ -44,6 +44,8 @@ void depth_to_space_gradient(GradContext& context);
 void space_to_depth_gradient(GradContext& context);
 void conv_transpose_gradient(GradContext& context);
 void instance_norm_gradient(GradContext& context);
+void group_norm_gradient(GradContext& context);
+void recurrent_gradient(GradContext& context);  ///< RNN, GRU, LSTM
 
 void reshape_gradient(GradContext& context);  ///< the same elements under another shape
 void transpose_gradient(GradContext& context);
@@ -71,6 +73,7 @@ void layer_norm_gradient(GradContext& context);
 void register_training_activation(OpRegistry& ops);
 void register_training_arithmetic(OpRegistry& ops);
 void register_training_movement(OpRegistry& ops);
+void register_training_recurrent(OpRegistry& ops);
 void register_training_product(OpRegistry& ops);
 void register_training_convolution(OpRegistry& ops);
 void register_training_pooling(OpRegistry& ops);

@@ -137,31 +137,88 @@ ValueId sum_by_channel(GradContext& context, ValueId tensor, ValueId numbers) {
                            {sums, context.constant(Tensor::of<int64_t>({1}, {int64_t{-1}}))});
 }
 
-/// With n = (x - mean) / deviation, all over the positions of one channel of one sample:
-/// gx = (g - mean(g) - n mean(g n)) / deviation for g = gy scale.
-void instance_norm_gradient(GradContext& context) {
-  const auto both = [&](const char* op, ValueId a, ValueId b) {
-    return context.emit_onnx(op, {a, b});
-  };
-  const auto mean = [&](ValueId x) { return context.emit_onnx("GlobalAveragePool", {x}); };
-  const ValueId x = context.input(0);
-  const ValueId gy = context.upstream();
+namespace {
+
+ValueId both(GradContext& context, const char* op, ValueId a, ValueId b) {
+  return context.emit_onnx(op, {a, b});
+}
+
+ValueId row_means(GradContext& context, ValueId x) {
+  return context.emit_onnx("GlobalAveragePool", {x});
+}
+
+/// With all positions behind dimension 1 as one row: n = (x - mean) / deviation.
+struct NormalRows {
+  ValueId normal;
+  ValueId deviation;
+};
+
+NormalRows normal_rows(GradContext& context, ValueId x) {
   const float epsilon = context.node.attributes().real("epsilon", 1e-5F);
   const ValueId small =
       context.constant(cast(Tensor::scalar(epsilon), context.node.output_type(0).dtype));
-  const ValueId centred = both("Sub", x, mean(x));
-  const ValueId variance = mean(both("Mul", centred, centred));
-  const ValueId deviation = context.emit_onnx("Sqrt", {both("Add", variance, small)});
-  const ValueId normal = both("Div", centred, deviation);
+  const ValueId centred = both(context, "Sub", x, row_means(context, x));
+  const ValueId variance = row_means(context, both(context, "Mul", centred, centred));
+  const ValueId deviation = context.emit_onnx("Sqrt", {both(context, "Add", variance, small)});
+  return {both(context, "Div", centred, deviation), deviation};
+}
+
+/// gx = (g - mean(g) - n mean(g n)) / deviation.
+ValueId through(GradContext& context, const NormalRows& rows, ValueId g) {
+  const ValueId share = row_means(context, both(context, "Mul", g, rows.normal));
+  const ValueId along = both(context, "Mul", rows.normal, share);
+  const ValueId rest = both(context, "Sub", g, row_means(context, g));
+  return both(context, "Div", both(context, "Sub", rest, along), rows.deviation);
+}
+
+ValueId reshaped(GradContext& context, ValueId x, const std::vector<int64_t>& shape) {
+  const auto rank = static_cast<int64_t>(shape.size());
+  return context.emit_onnx("Reshape", {x, context.constant(Tensor::of<int64_t>({rank}, shape))});
+}
+
+}  // namespace
+
+void instance_norm_gradient(GradContext& context) {
+  const ValueId gy = context.upstream();
+  const NormalRows rows = normal_rows(context, context.input(0));
   if (context.wants(0)) {
-    const ValueId g = both("Mul", gy, by_channel(context, context.input(1)));
-    const ValueId along = both("Mul", normal, mean(both("Mul", g, normal)));
-    context.give(0, both("Div", both("Sub", both("Sub", g, mean(g)), along), deviation));
+    const ValueId g = both(context, "Mul", gy, by_channel(context, context.input(1)));
+    context.give(0, through(context, rows, g));
   }
   if (context.wants(1)) {
-    context.give(1, sum_by_channel(context, both("Mul", gy, normal), context.input(1)));
+    const ValueId along = both(context, "Mul", gy, rows.normal);
+    context.give(1, sum_by_channel(context, along, context.input(1)));
   }
   if (context.wants(2)) context.give(2, sum_by_channel(context, gy, context.input(2)));
+}
+
+/// Rows are groups [N, G, all else]. Until opset 20 scale and bias have a number a group, then one
+/// a channel.
+void group_norm_gradient(GradContext& context) {
+  const int64_t groups = context.node.attributes().integer("num_groups", 1);
+  const auto as_rows = [&](ValueId x) { return reshaped(context, x, {0, groups, -1}); };
+  const auto as_input = [&](ValueId x) {
+    return context.emit("ReshapeLike", {x, context.input(0)});
+  };
+  const bool by_group = context.def.since_version < 21;
+  const ValueId gy = context.upstream();
+  const NormalRows rows = normal_rows(context, as_rows(context.input(0)));
+  if (context.wants(0)) {
+    const ValueId scale = context.input(1);
+    const ValueId g =
+        by_group ? both(context, "Mul", as_rows(gy), reshaped(context, scale, {1, groups, 1}))
+                 : as_rows(both(context, "Mul", gy, by_channel(context, scale)));
+    context.give(0, as_input(through(context, rows, g)));
+  }
+  const auto sum = [&](ValueId x, size_t slot) {
+    if (!by_group) return sum_by_channel(context, x, context.input(slot));
+    const ValueId places = reshaped(context, context.input(slot), {1, groups, 1});
+    return reshaped(context, context.emit("SumLike", {as_rows(x), places}), {-1});
+  };
+  if (context.wants(1)) {
+    context.give(1, sum(both(context, "Mul", gy, as_input(rows.normal)), 1));
+  }
+  if (context.wants(2)) context.give(2, sum(gy, 2));
 }
 
 void register_training_normalization(OpRegistry& ops) {
