@@ -162,6 +162,7 @@ std::vector<Scatter> training_curves(const std::string& log, const std::string& 
         [&] {
           const Json json = Json::parse(line, nullptr, false);
           if (json.is_discarded()) throw input_error("not the JSON of a training's log");
+          if (json.is_object() && json.contains("step")) return;  // its epoch has the mean
           const auto epoch = member<double>(json, "epoch");
           loss.points.push_back({epoch, member<double>(json, "loss"), "epoch"});
           if (!json.contains("accuracy")) return;

@@ -82,6 +82,7 @@ class Training {
     Loader loader(augmented, std::move(order), {.batch_size = options_.batch});
     EpochResult result;
     result.epoch = number;
+    if (!state_.history.empty()) result.rate = state_.history.back().rate;
     size_t samples = 0;
     int64_t count = 0;
     while (auto batch = loader.next()) {

@@ -113,10 +113,10 @@ TEST_CASE("qat: killed and resumed, the same model as in one go") {
                       train_data(), flags, more);
     return all;
   };
-  const Words whole = line("whole", {"--log", folder / "whole.jsonl"});
+  const Words whole = line("whole", {"--log", folder / "whole.jsonl", "--log-steps"});
   REQUIRE(run(whole).code == 0);
   const fs::path checkpoint = folder / "state.npz";
-  const Words kept{"--checkpoint", checkpoint, "--log", folder / "cut.jsonl"};
+  const Words kept{"--checkpoint", checkpoint, "--log", folder / "cut.jsonl", "--log-steps"};
   run_and_kill(line("cut", kept), [&] { return fs::exists(checkpoint); });
   REQUIRE(fs::exists(checkpoint));
   const Outcome resumed = run(line("cut", words(kept, Words{"--resume"})));
@@ -125,6 +125,13 @@ TEST_CASE("qat: killed and resumed, the same model as in one go") {
   CHECK(has(resumed.out, "resumed after epoch"));
   CHECK(read_file(folder / "cut.onnx") == read_file(folder / "whole.onnx"));
   CHECK(read_file(folder / "cut.jsonl") == read_file(folder / "whole.jsonl"));
+  const std::vector<std::string> log = split(read_file(folder / "whole.jsonl"), '\n');
+  REQUIRE(log.size() == 6 * (10 + 1) + 1);  // 640 samples in batches of 64; empty after the last
+  const Json third = Json::parse(log.at(2));
+  CHECK(third.at("step") == 3);
+  CHECK(third.at("epoch") == 1);
+  CHECK(third.at("loss").get<double>() > 0);
+  CHECK_FALSE(Json::parse(log.at(10)).contains("step"));
   // A finished training has nothing left to do; with other flags it cannot go on.
   CHECK(run(line("cut", words(kept, Words{"--resume"}))).code == 0);
   check_refused(line("cut", words(kept, Words{"--resume", "--lr", "0.5"})), 1,

@@ -73,10 +73,12 @@ TEST_CASE("HTML: without labels the charts show the SQNR; without measurements t
 
 TEST_CASE("HTML: curves of a training's log") {
   const std::string log =
+      "{\"epoch\":1,\"loss\":3.0,\"lr\":0.1,\"step\":1}\n"
       "{\"accuracy\":0.5,\"epoch\":1,\"loss\":2.0,\"lr\":0.1}\n"
       "{\"accuracy\":0.75,\"epoch\":2,\"loss\":1.0,\"lr\":0.1}\n";
   const auto curves = training_curves(log, "<train>.jsonl");
   REQUIRE(curves.size() == 2);
+  CHECK(curves[0].points.size() == 2);
   CHECK(curves[1].points[1].x == 2);
   CHECK(curves[1].points[1].y == 75);
   const std::string page = html_report(gated_report(), curves);

@@ -7,6 +7,7 @@
 #include "exec/session_runner.h"
 #include "onnx_io/onnx_io.h"
 #include "passes/pipelines.h"
+#include "qat_log.h"
 #include "qat_model.h"
 #include "quant/summary.h"
 #include "support/file.h"
@@ -33,6 +34,7 @@ class Qat {
  public:
   Qat(const QatFlags& flags, const Globals& globals)
       : flags_(flags), globals_(globals), log_(globals.log_level()),
+        training_log_(flags.log, flags.log_steps),
         data_(open_labelled(flags.data, flags.loss.labelled(),
                             "--distill learns from the float model instead of labels.")) {
     if (flags.validation.given())
@@ -62,6 +64,7 @@ class Qat {
       begin();
     }
     read_checkpoint(flags_.checkpoint, identity(), model_->parameters(), *state_);
+    training_log_.resume(state_->epochs_done);
     say(fmt::format("resumed after epoch {}", state_->epochs_done));
   }
 
@@ -197,6 +200,7 @@ class Qat {
       }
       progress->note(fmt::format("loss {:.4f}, rate {:.2g}", loss, rate));
       progress->advance(samples);
+      training_log_.step(state_->epochs_done + 1, loss, rate);
     };
     if (validation_) {
       hooks.validate = [&]() -> std::optional<double> {
@@ -238,13 +242,10 @@ class Qat {
           fmt::format(", accuracy {}{}", percent(*result.accuracy), result.best ? " (best)" : "");
     }
     say(line + fmt::format(", {:.0f} samples/s", result.samples_per_second));
+    training_log_.write(state_->history);  // first, for --resume to find these steps
     if (!flags_.checkpoint.empty()) {
       write_checkpoint(flags_.checkpoint, identity(), model_->parameters(), *state_);
     }
-    if (flags_.log.empty()) return;
-    std::string text;
-    for (const EpochResult& epoch : state_->history) text += to_json(epoch).dump() + '\n';
-    write_file(flags_.log, text);
   }
 
   void save() {
@@ -301,6 +302,7 @@ class Qat {
   const QatFlags& flags_;
   const Globals& globals_;
   Log log_;
+  QatLog training_log_;
   DataOptions::Opened data_;
   std::optional<DataOptions::Opened> validation_;
   std::optional<QatModel> model_;

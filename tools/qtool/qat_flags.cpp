@@ -134,6 +134,7 @@ void declare(CLI::App& app, QatFlags& flags) {
   app.add_flag("--dry-run", flags.dry_run,
                "say what would be trained, and what it takes, after timing two steps");
   app.add_option("--log", flags.log, "one JSON object an epoch")->type_name("FILE");
+  app.add_flag("--log-steps", flags.log_steps, "with --log: one of each step as well");
   app.footer(
       "Example: qtool qat model.onnx --data train.npz --val test.npz --bits w4a4 --epochs 5 -o "
       "model.w4a4.onnx");
@@ -151,6 +152,8 @@ void check(QatFlags& flags) {
     if (!outputs.insert(std::filesystem::path(path).lexically_normal()).second)
       throw usage_error(fmt::format("{} {}: another output goes there", flag, path));
   }
+  if (flags.log_steps && flags.log.empty())
+    throw usage_error("--log-steps needs --log", "It says into which file.");
   if (flags.resume && flags.checkpoint.empty())
     throw usage_error("--resume needs --checkpoint", "It says from which file to go on.");
   if (flags.train.batch == 0) throw usage_error("--batch 0: a batch has at least one sample");

@@ -14,6 +14,7 @@ struct QatFlags {
   std::string plan_file;
   std::string checkpoint;
   std::string log;
+  bool log_steps = false;
   bool external_data = false;
   bool resume = false;
   bool dry_run = false;
