@@ -51,13 +51,14 @@ class Collector {
 
   void add(const FeedBatch& batch) {
     const auto size = static_cast<int64_t>(batch.ids.size());
-    if (size > 1 && !splits(batch.inputs, size)) {
+    if (size == 1 || splits(batch.inputs, size)) return run(batch, batch.ids);
+    if (takes_single_samples()) {
       for (int64_t i = 0; i < size; ++i) add(one_sample(batch, i));
       return;
     }
-    Session& session = session_for(shapes_of(batch.inputs));
-    session.run(batch.inputs, [&](const TappedValue& value) { observe(value, batch); });
-    samples_ += batch.ids.size();
+    // The model takes this batch only, and mixes samples in some dimension: it counts as one.
+    const std::string whole = batch.ids.front() + " to " + batch.ids.back();
+    run(batch, {&whole, 1});
   }
 
   /// What was collected; nothing can be added then.
@@ -71,6 +72,19 @@ class Collector {
   }
 
  private:
+  void run(const FeedBatch& batch, std::span<const std::string> ids) {
+    Session& session = session_for(shapes_of(batch.inputs));
+    session.run(batch.inputs, [&](const TappedValue& value) { observe(value, ids); });
+    samples_ += batch.ids.size();
+  }
+
+  bool takes_single_samples() const {
+    return std::ranges::all_of(graph_.required_inputs(), [&](ValueId id) {
+      const auto& shape = graph_.value(id).type.shape;
+      return !shape || shape->empty() || shape->front().value.value_or(1) == 1;
+    });
+  }
+
   bool multiplied_by_constants(ValueId id) const {
     return std::ranges::any_of(graph_.value(id).uses, [&](const Use& use) {
       return use.slot == 0 && product_weights(graph_, use.node).has_value();
@@ -112,10 +126,10 @@ class Collector {
     return sessions_.back().second;
   }
 
-  void observe(const TappedValue& value, const FeedBatch& batch) {
+  void observe(const TappedValue& value, std::span<const std::string> ids) {
     if (value.dtype != DType::float32) return;  // integers are not quantized
     Observer& observer = observers_.at(value.id);
-    const auto batch_size = static_cast<int64_t>(batch.ids.size());
+    const auto batch_size = static_cast<int64_t>(ids.size());
     // Ranges of channels are kept of images, whose channels are behind the batch, and of tokens,
     // whose channels come last.
     const Shape& shape = *value.shape;
@@ -153,7 +167,7 @@ class Collector {
       throw input_error(
           "the tensor \"" + graph_.value(value.id).name +
               "\" has a NaN or an infinity for the sample " +
-              batch.ids.at(*observer.first_non_finite() - before),
+              ids[*observer.first_non_finite() - before],
           "Check the data and --preprocess; --nonfinite ignore counts such elements and goes on.");
     }
   }

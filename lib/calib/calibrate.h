@@ -34,8 +34,9 @@ struct CalibrateOptions {
 /// nothing is kept of a sample; memory depends on the graph and the batch, not on the number of
 /// samples. Statistics count sample by sample, so that neither the batch size nor the number of
 /// threads changes a bit of them; where some tensor has no batch dimension in front, the samples
-/// run one by one. Fills `tensors` and `samples` of the table. Errors (input): a non-finite element
-/// (names tensor and sample), no samples; what the session throws.
+/// run one by one, or, in a model of a fixed batch size, a batch counts as one sample. Fills
+/// `tensors` and `samples` of the table. Errors (input): a non-finite element (names tensor and
+/// sample), no samples; what the session throws.
 CalibrationTable calibrate(const Graph& graph, const OpRegistry& ops,
                            std::span<const ValueId> tensors, const FeedSource& source,
                            const CalibrateOptions& options = {});
