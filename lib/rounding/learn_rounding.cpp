@@ -74,7 +74,7 @@ class Learner {
       within_frame(
           [&] {
             return all[s].layers.empty() ? std::string("the last nodes")
-                                         : graph_.describe(all[s].layers[0]);
+                                         : model().describe(all[s].layers[0]);
           },
           [&] { visit(graphs, all[s], s, all.size(), result.notes); });
     }
@@ -148,7 +148,7 @@ class Learner {
     lead(graph_, builtin_ops(), graphs.float_facts, segment.float_nodes, segment.float_inputs,
          wanted, count_, budget_, reference);
     if (!segment.layers.empty()) {
-      const std::string name = own_name(graph_, segment.layers[0]);
+      const std::string name = own_name(model(), segment.layers[0]);
       if (options_.begin) options_.begin(number, count, name);
       notes.push_back(name + (options_.learning == Learning::reconstruction
                                   ? learn(graphs, segment, reference)

@@ -90,17 +90,46 @@ TEST_CASE("calibrating on ONNX's test data, whose inputs go by name") {
   CHECK(has(wrong.err, "\"input\""));
 }
 
-TEST_CASE(
-    "a model for batches of a fixed size leaves out the samples that fill none, and says so") {
-  const TemporaryFolder folder;
+namespace {
+
+/// The shipped model, exported for so many images at once.
+std::string for_batches_of(int64_t size, const TemporaryFolder& folder) {
   Graph graph = load_model(kModel);
   const ValueId input = graph.inputs()[0];
   TensorType type = graph.value(input).type;
-  type.shape->front() = Dim{16, {}};
+  type.shape->front() = Dim{size, {}};
   graph.set_type(input, type);
   save_model(graph, folder / "m.onnx");
+  return folder / "m.onnx";
+}
+
+}  // namespace
+
+TEST_CASE("a model exported for one sample is trained and rounded like one for any number") {
+  const TemporaryFolder folder;
+  const std::string single = for_batches_of(1, folder);
+  const auto made = [&](const std::vector<std::string>& command, const std::string& model) {
+    const std::string output = folder / "q.onnx";
+    const std::vector<std::string> rest{"--samples", "128", "-o", output, "-q"};
+    const Outcome outcome = run(words(command, std::vector{model}, rest, train_data()));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const Dim batch = load_model(output).value(load_model(output).inputs()[0]).type.shape->front();
+    CHECK((model == single ? batch.value == 1 : !batch.value.has_value()));
+    return run_json(words({"eval", output, "--samples", "64"}, test_data())).at("metrics");
+  };
+  const std::vector<std::string> command =
+      GENERATE(std::vector<std::string>{"ptq", "--bits", "w4", "--method", "gptq"},
+               std::vector<std::string>{"qat", "--bits", "w4a4", "--epochs", "1", "--batch", "32"});
+  CHECK(made(command, single) == made(command, kModel));
+}
+
+TEST_CASE(
+    "a model for batches of a fixed size leaves out the samples that fill none, and says so") {
+  const TemporaryFolder folder;
+  const std::string model = for_batches_of(16, folder);
   const auto eval = [&](const char* samples) {
-    return run(words({"eval", folder / "m.onnx", "--json", "--samples", samples}, test_data()));
+    return run(words({"eval", model, "--json", "--samples", samples}, test_data()));
   };
   const Outcome some = eval("40");
   INFO(some.err);
@@ -111,4 +140,13 @@ TEST_CASE(
   const Outcome few = eval("9");
   CHECK(few.code == 1);
   CHECK(has(few.err, "batches of 16, the data has 9 samples"));
+  const auto refused = [&](const std::vector<std::string>& command, const char* message) {
+    const Outcome outcome =
+        run(words(command, std::vector<std::string>{model, "-o", folder / "q.onnx"}, train_data()));
+    CHECK(outcome.code == 1);
+    CHECK(has(outcome.err, message));
+    CHECK(files_in(folder.path()) == std::vector<std::string>{"m.onnx"});
+  };
+  refused({"qat", "--epochs", "1"}, "Train with --batch 16");
+  refused({"ptq", "--method", "adaround"}, "exported for batches of 16");
 }

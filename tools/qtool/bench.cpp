@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "exec/batch.h"
 #include "exec/session.h"
 #include "measure.h"
 #include "options.h"
+#include "passes/batch.h"
 #include "report/latency.h"
 #include "report/number_text.h"
 #include "support/text.h"

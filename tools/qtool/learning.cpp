@@ -5,6 +5,7 @@
 
 #include "exec/session_runner.h"
 #include "measure.h"
+#include "passes/batch.h"
 #include "quant/methods.h"
 #include "rounding/learn_rounding.h"
 
@@ -47,7 +48,15 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
            std::optional<uint64_t> memory_limit, const Globals& globals, Log& log) {
   DataOptions some = data_options;
   if (!some.samples) some.usual_samples = kSamples;
-  const std::vector<RunnerValue> inputs = declared_inputs(graph);
+  // Layers learn from many samples at once, also of a model that was exported for one.
+  const Graph batched = with_open_batch(graph, builtin_ops());
+  const std::vector<RunnerValue> inputs = declared_inputs(batched);
+  if (const size_t fixed = batch_size(inputs, {}, 0); fixed > 0) {
+    throw unsupported_error(
+        fmt::format("{} needs batches of any size; the model was exported for batches of {}",
+                    to_string(recipe.rounding), fixed),
+        "Export it with an open batch dimension, or choose another method.");
+  }
   const auto data = some.open(inputs, &log);
   Loader loader(*data.dataset, data.order, {.batch_size = batch_size(inputs, some.batch, 16)});
   RoundingOptions options = options_of(recipe);
@@ -68,8 +77,9 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
     TensorMap fed = feeds(*next, inputs);
     return FeedBatch{std::move(fed), std::move(next->ids)};
   };
-  RoundedModel learned = learn_rounding(graph, plan, source, data.order.size(), options);
+  RoundedModel learned = learn_rounding(batched, plan, source, data.order.size(), options);
   progress.reset();
+  restore_batch(learned.graph, graph);
   graph = std::move(learned.graph);
   plan = std::move(learned.plan);
   for (const std::string& note : learned.notes) log.info(note);

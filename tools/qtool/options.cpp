@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.h"
 
-#include "exec/batch.h"
 #include "exec/onnxruntime_runner.h"
 #include "exec/session_runner.h"
 #include "onnx_io/onnx_io.h"
 #include "ops/op_def.h"
+#include "passes/batch.h"
 #include "passes/passes.h"
 #include "passes/pipelines.h"
 #include "support/parallel.h"

@@ -6,6 +6,7 @@
 #include "evaluate.h"
 #include "exec/session_runner.h"
 #include "onnx_io/onnx_io.h"
+#include "passes/batch.h"
 #include "passes/pipelines.h"
 #include "qat_log.h"
 #include "qat_model.h"
@@ -116,6 +117,7 @@ class Qat {
 
   double accuracy(Graph graph, const char* label) {
     run_pipeline(graph, preparation_pipeline(), {builtin_ops(), &log_});
+    if (flags_.train.batch > 1) graph = with_open_batch(graph, builtin_ops());
     const auto runner = open_session(std::make_shared<Graph>(std::move(graph)), builtin_ops());
     ClassificationMetrics metrics;
     Progress progress(label, "samples", validation_->order.size(), globals_.progress());

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qat_model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
 #include "exec/session_runner.h"
 #include "ops/gradient.h"
+#include "passes/batch.h"
 #include "passes/passes.h"
 #include "passes/pipelines.h"
 #include "quant/insert_qdq.h"
@@ -40,9 +43,20 @@ LoadedModel open_float_model(const QatFlags& flags, Log& log) {
 
 QatModel::QatModel(const QatFlags& flags, size_t samples, const Globals& globals, Log& log)
     : flags_(flags), log_(log), model_(open_float_model(flags, log)), target_(flags.plan.load()),
-      graph_(quantizable_graph(model_, target_, log)), inputs_(declared_inputs(graph_)) {
+      graph_(quantizable_graph(model_, target_, log)) {
   within_frame([&] { return flags_.model; },
                [&] {
+                 const bool alone = flags_.train.batch == 1;
+                 batched_ = alone ? graph_ : with_open_batch(graph_, builtin_ops());
+                 inputs_ = declared_inputs(batched_);
+                 const size_t fixed = batch_size(inputs_, {}, flags_.train.batch);
+                 if (fixed != flags_.train.batch) {
+                   throw input_error(
+                       fmt::format("the model was exported for batches of {}", fixed),
+                       fmt::format("Train with --batch {}, or export it with an open batch "
+                                   "dimension.",
+                                   fixed));
+                 }
                  make_plans(globals, samples);
                  enter(0);
                });
@@ -69,7 +83,7 @@ void QatModel::make_plans(const Globals& globals, size_t samples) {
 }
 
 ValueId QatModel::find_scores() const {
-  const Facts facts = infer_facts(graph_, builtin_ops());
+  const Facts facts = infer_facts(batched_, builtin_ops());
   for (const ValueId id : graph_.outputs()) {
     const TensorType& type = facts[id].type;
     const bool ranked = type.shape && type.shape->size() >= 2;
@@ -92,7 +106,7 @@ void QatModel::enter(size_t stage) {
   frozen.exclude = flags_.freeze;
   const std::vector<std::string> reasons = exclusions(graph_, frozen, "--freeze");
   const auto is_frozen = [&](NodeId id) { return !reasons[static_cast<size_t>(id)].empty(); };
-  TrainableGraph start = trainable(graph_, training_ops(), is_frozen);
+  TrainableGraph start = trainable(batched_, training_ops(), is_frozen);
   GridOptions grids;
   grids.frozen = is_frozen;
   grids.learn_zero_points = target_.activation_scheme == Scheme::asymmetric;
@@ -124,7 +138,7 @@ LossTargets QatModel::loss_targets() const {
     targets.scores = find_scores();
     targets.teacher = logits_of(graph_, targets.scores);
   }
-  const Facts facts = infer_facts(graph_, builtin_ops());
+  const Facts facts = infer_facts(batched_, builtin_ops());
   for (const ValueId id : graph_.outputs()) {
     if (facts[id].type.dtype == DType::float32) targets.outputs.push_back(id);
   }
@@ -154,7 +168,7 @@ std::vector<LossTargets::Feature> QatModel::features() const {
 
 std::shared_ptr<const Graph> QatModel::teacher_of(const AttachedLoss& loss) const {
   if (loss.teacher.empty()) return nullptr;
-  auto teacher = std::make_shared<Graph>(graph_);
+  auto teacher = std::make_shared<Graph>(batched_);
   for (size_t i = 0; i < teacher->outputs().size(); ++i) {
     teacher->set_graph_output(i, loss.teacher[0].value);
   }

@@ -52,7 +52,8 @@ class QatModel {
   Log& log_;
   LoadedModel model_;
   Target target_;
-  Graph graph_;
+  Graph graph_;    ///< what is exported, with learned constants
+  Graph batched_;  ///< the same for any number of samples, of the same ids: what is trained
   std::vector<RunnerValue> inputs_;
   std::vector<QuantPlan> plans_;  ///< by stage
   size_t stage_ = 0;
