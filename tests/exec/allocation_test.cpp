@@ -191,7 +191,8 @@ TEST_CASE("The counter counts") {
 TEST_CASE("A compiled float network runs without allocating") {
   const Model m = float_network();
   CHECK(disagreement(m.graph) == "");
-  for (const StepInfo& step : Session(m.graph, builtin_ops(), {}).steps()) {
+  const Session session(m.graph, builtin_ops(), {});
+  for (const StepInfo& step : session.steps()) {
     CAPTURE(step.op, step.fallback);
     CHECK(!step.reference);
   }
@@ -208,7 +209,8 @@ TEST_CASE("A compiled float network runs without allocating") {
 TEST_CASE("Compiled element-wise work and reductions run without allocating") {
   const Model m = elementwise_network();
   CHECK(disagreement(m.graph) == "");
-  for (const StepInfo& step : Session(m.graph, builtin_ops(), {}).steps()) {
+  const Session session(m.graph, builtin_ops(), {});
+  for (const StepInfo& step : session.steps()) {
     CAPTURE(step.op, step.fallback);
     CHECK(!step.reference);
   }
@@ -223,7 +225,8 @@ TEST_CASE("Compiled element-wise work and reductions run without allocating") {
 
 TEST_CASE("A compiled int8 network runs without allocating") {
   const Model m = integer_network();
-  for (const StepInfo& step : Session(m.graph, builtin_ops(), {}).steps()) {
+  const Session session(m.graph, builtin_ops(), {});
+  for (const StepInfo& step : session.steps()) {
     CAPTURE(step.op, step.fallback);
     CHECK(!step.reference);
     if (step.op.starts_with("Conv") || step.op.starts_with("Gemm") || step.op.starts_with("Add"))
