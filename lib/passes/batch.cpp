@@ -98,19 +98,4 @@ Graph with_open_batch(const Graph& graph, const OpRegistry& ops) {
   return result;
 }
 
-void restore_batch(Graph& graph, const Graph& original) {
-  for (const ValueId id : original.values()) graph.set_type(id, original.value(id).type);
-  for (const NodeId id : original.nodes()) {
-    const Node& node = original.node(id);
-    for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
-      if (node.inputs[slot] == ValueId::none) continue;
-      const Constant& constant = original.value(node.inputs[slot]).constant;
-      if (constant == nullptr || constant->dtype() != DType::int64) continue;
-      graph.set_constant(node.inputs[slot], constant);
-      graph.set_input(id, static_cast<int>(slot), node.inputs[slot]);
-    }
-  }
-  graph.erase_dead();
-}
-
 }  // namespace qtool

@@ -15,8 +15,4 @@ Graph with_batch(const Graph& graph, const OpRegistry& ops, int64_t batch);
 /// The same with the extent left open. Values and nodes keep their ids. Errors: as with_batch.
 Graph with_open_batch(const Graph& graph, const OpRegistry& ops);
 
-/// Takes back what with_open_batch changed in a graph that has the ids of `original`: declared
-/// types and shapes that a Reshape reads; other constants stay as they are.
-void restore_batch(Graph& graph, const Graph& original);
-
 }  // namespace qtool

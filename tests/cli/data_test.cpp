@@ -105,6 +105,27 @@ std::string for_batches_of(int64_t size, const TemporaryFolder& folder) {
 
 }  // namespace
 
+TEST_CASE("a model in halves is trained and rounded, and stays one outside") {
+  const TemporaryFolder folder;
+  const std::string half = folder / "half.onnx";
+  REQUIRE(run({"ptq", kModel, "--mode", "float16", "--half-io", "-o", half}).code == 0);
+  const std::vector<std::string> command =
+      GENERATE(std::vector<std::string>{"ptq", "--bits", "w4", "--method", "adaround",
+                                        "--iterations", "50"},
+               std::vector<std::string>{"qat", "--bits", "w4a4", "--epochs", "1", "--loss", "mse"});
+  const Outcome outcome =
+      run(words(command, std::vector<std::string>{half, "--samples", "64", "-o", folder / "q.onnx"},
+                train_data()));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const Graph graph = load_model(folder / "q.onnx");
+  for (const ValueId id : {graph.inputs()[0], graph.outputs()[0]})
+    CHECK(graph.value(id).type.dtype == DType::float16);
+  const Json metrics =
+      run_json(words({"eval", folder / "q.onnx", "--samples", "200"}, test_data())).at("metrics");
+  CHECK(metrics.at("top1").get<double>() > 0.8);
+}
+
 TEST_CASE("a model exported for one sample is trained and rounded like one for any number") {
   const TemporaryFolder folder;
   const std::string single = for_batches_of(1, folder);

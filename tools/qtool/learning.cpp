@@ -6,6 +6,7 @@
 #include "exec/session_runner.h"
 #include "measure.h"
 #include "passes/batch.h"
+#include "passes/float_outputs.h"
 #include "quant/methods.h"
 #include "rounding/learn_rounding.h"
 
@@ -37,6 +38,15 @@ uint64_t for_samples(std::optional<uint64_t> limit) {
   return *limit > used ? (*limit - used) / 2 : 0;
 }
 
+/// Only constants were learned; both have the same ids.
+void take_weights(Graph& graph, const Graph& learned) {
+  for (const ValueId id : learned.values()) {
+    const Constant constant = learned.value(id).constant;
+    if (constant == nullptr || constant->dtype() != DType::float32) continue;
+    if (graph.value(id).constant != constant) graph.set_constant(id, constant);
+  }
+}
+
 }  // namespace
 
 bool learns(const Recipe& recipe) {
@@ -49,7 +59,8 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   DataOptions some = data_options;
   if (!some.samples) some.usual_samples = kSamples;
   // Layers learn from many samples at once, also of a model that was exported for one.
-  const Graph batched = with_open_batch(graph, builtin_ops());
+  Graph batched = with_open_batch(graph, builtin_ops());
+  output_floats(batched);
   const std::vector<RunnerValue> inputs = declared_inputs(batched);
   if (const size_t fixed = batch_size(inputs, {}, 0); fixed > 0) {
     throw unsupported_error(
@@ -79,8 +90,7 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   };
   RoundedModel learned = learn_rounding(batched, plan, source, data.order.size(), options);
   progress.reset();
-  restore_batch(learned.graph, graph);
-  graph = std::move(learned.graph);
+  take_weights(graph, learned.graph);
   plan = std::move(learned.plan);
   for (const std::string& note : learned.notes) log.info(note);
 }

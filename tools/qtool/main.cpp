@@ -62,7 +62,10 @@ int run(int argc, char** argv) {
     sub->group("Commands");
     sub->add_flag("--json", globals.json, "machine-readable result on stdout");
     sub->add_flag("-q,--quiet", globals.quiet, "no progress, no warnings");
-    sub->add_flag("-v", globals.verbosity, "say more; twice: everything");
+    // A variable that the commands share is set back to 0 by those not called, in CLI11 2.4.
+    sub->add_flag_function(
+        "-v", [&globals](int64_t count) { globals.verbosity = static_cast<int>(count); },
+        "say more; twice: everything");
     sub->add_option("--threads", globals.threads, "threads to compute with; 0: one per core")
         ->check(CLI::Range(0, 1024));
     sub->final_callback([&globals, &action, &chosen = actions.back()] {

@@ -9,6 +9,7 @@
 #include "exec/session_runner.h"
 #include "ops/gradient.h"
 #include "passes/batch.h"
+#include "passes/float_outputs.h"
 #include "passes/passes.h"
 #include "passes/pipelines.h"
 #include "quant/insert_qdq.h"
@@ -48,6 +49,7 @@ QatModel::QatModel(const QatFlags& flags, size_t samples, const Globals& globals
                [&] {
                  const bool alone = flags_.train.batch == 1;
                  batched_ = alone ? graph_ : with_open_batch(graph_, builtin_ops());
+                 output_floats(batched_);
                  inputs_ = declared_inputs(batched_);
                  const size_t fixed = batch_size(inputs_, {}, flags_.train.batch);
                  if (fixed != flags_.train.batch) {
@@ -84,7 +86,7 @@ void QatModel::make_plans(const Globals& globals, size_t samples) {
 
 ValueId QatModel::find_scores() const {
   const Facts facts = infer_facts(batched_, builtin_ops());
-  for (const ValueId id : graph_.outputs()) {
+  for (const ValueId id : batched_.outputs()) {
     const TensorType& type = facts[id].type;
     const bool ranked = type.shape && type.shape->size() >= 2;
     if (type.dtype == DType::float32 && ranked) return id;
@@ -136,10 +138,10 @@ LossTargets QatModel::loss_targets() const {
   LossTargets targets;
   if (flags_.loss.scored()) {
     targets.scores = find_scores();
-    targets.teacher = logits_of(graph_, targets.scores);
+    targets.teacher = logits_of(batched_, targets.scores);
   }
   const Facts facts = infer_facts(batched_, builtin_ops());
-  for (const ValueId id : graph_.outputs()) {
+  for (const ValueId id : batched_.outputs()) {
     if (facts[id].type.dtype == DType::float32) targets.outputs.push_back(id);
   }
   const bool errors = flags_.loss.mean_squared_error > 0 || flags_.loss.absolute_error > 0;
