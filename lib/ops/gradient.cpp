@@ -78,6 +78,7 @@ const OpRegistry& training_ops() {
     register_training_selection(ops);
     register_training_softmax(ops);
     register_training_recurrent(ops);
+    register_training_batch_statistics(ops);
     register_training_normalization(ops);
     register_training_fake_quantize(ops);
     register_training_loss(ops);

@@ -449,13 +449,19 @@ Tensor standing_for(const Parameter& parameter) {
 
 }  // namespace
 
-Graph with_learned_constants(const Graph& graph, const std::vector<Parameter>& parameters) {
+Graph with_learned_constants(const Graph& graph, const std::vector<Parameter>& parameters,
+                             const std::vector<TrainedNorm>& norms) {
   Graph result = graph;
   for (const Parameter& parameter : parameters) {
     if (parameter.kind != Parameter::Kind::weight && parameter.kind != Parameter::Kind::bias) {
       continue;
     }
     result.set_constant(parameter.id, make_constant(standing_for(parameter)));
+  }
+  for (const TrainedNorm& norm : norms) {
+    FoldedNorm layer = folded(norm, parameters);
+    result.set_constant(parameters[norm.weight].id, make_constant(std::move(layer.weight)));
+    result.set_constant(parameters[norm.bias].id, make_constant(std::move(layer.bias)));
   }
   return result;
 }

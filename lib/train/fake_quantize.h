@@ -65,7 +65,8 @@ QuantizedTraining insert_fake_quant(TrainableGraph float_graph, const OpRegistry
 QuantPlan learned_plan(const Graph& graph, const OpRegistry& ops, const QuantPlan& plan,
                        const QuantizedTraining& learned);
 
-/// A copy of `graph` with the trained weights and biases.
-Graph with_learned_constants(const Graph& graph, const std::vector<Parameter>& parameters);
+/// A copy of `graph` with the trained weights and biases; batch norms are folded into theirs.
+Graph with_learned_constants(const Graph& graph, const std::vector<Parameter>& parameters,
+                             const std::vector<TrainedNorm>& norms = {});
 
 }  // namespace qtool

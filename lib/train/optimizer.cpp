@@ -84,15 +84,18 @@ Optimizer::Optimizer(const OptimizerSpec& spec, std::span<const Parameter> param
 double Optimizer::update(std::span<Parameter> parameters, std::span<const Tensor> gradients,
                          double rate) {
   double sum = 0;
-  for (const Tensor& gradient : gradients) {
-    if (gradient.dtype() != DType::undefined) sum += squared_norm(gradient);
+  const auto moves = [&](size_t p) {
+    return gradients[p].dtype() != DType::undefined && !parameters[p].fixed;
+  };
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    if (moves(p)) sum += squared_norm(gradients[p]);
   }
   const double norm = std::sqrt(sum);
   const bool clip = spec_.clip_norm > 0 && norm > spec_.clip_norm;
   const auto factor = static_cast<float>(clip ? spec_.clip_norm / norm : 1);
   ++steps_;
   for (size_t p = 0; p < parameters.size(); ++p) {
-    if (gradients[p].dtype() == DType::undefined) continue;
+    if (!moves(p)) continue;
     Parameter& parameter = parameters[p];
     const bool decays = parameter.kind == Parameter::Kind::weight || parameter.decays;
     const Rates rates{static_cast<float>(rate * (is_grid(parameter) ? spec_.grid_rate : 1)),

@@ -45,11 +45,12 @@ TensorView part(const TensorView& batch, const Shard& shard) {
 class TrainingStep::Impl {
  public:
   Impl(const Graph& forward, const AttachedLoss& loss, std::span<const Parameter> parameters,
-       std::shared_ptr<const Graph> teacher)
-      : teacher_(std::move(teacher)) {
+       std::shared_ptr<const Graph> teacher, const std::vector<TrainedNorm>& norms)
+      : teacher_(std::move(teacher)), statistics_(parameters.size()) {
     std::vector<ValueId> ids;
     for (const Parameter& parameter : parameters) {
-      if (forward.is_input(parameter.id)) ids.push_back(parameter.id);
+      const bool learned = parameter.kind != Parameter::Kind::statistic;
+      if (learned && forward.is_input(parameter.id)) ids.push_back(parameter.id);
     }
     Differentiated made = differentiate(forward, training_ops(), loss.loss, ids);
     for (size_t p = 0; p < parameters.size(); ++p) {
@@ -61,6 +62,9 @@ class TrainingStep::Impl {
       output_of_[p] = made.graph.outputs().size();
       made.graph.add_output(found->second);
       gradients_[p] = Tensor(DType::float32, parameters[p].value.shape());
+    }
+    for (const TrainedNorm& norm : norms) {
+      if (norm.batch_mean != ValueId::none) observe(norm, parameters, made.graph);
     }
     graph_ = std::make_unique<Graph>(std::move(made.graph));
     if (loss.labels != ValueId::none) labels_ = forward.value(loss.labels).name;
@@ -81,7 +85,13 @@ class TrainingStep::Impl {
     for (size_t first = 0; first < samples; first += kShard) {
       shards.push_back({first, std::min(kShard, samples - first)});
     }
-    while (parts_.size() < shards.size()) parts_.push_back(fresh_gradients());
+    // Few samples have no statistics worth the name.
+    if (!observed_.empty() && shards.size() > 1 && shards.back().size < kShard / 2) {
+      const size_t rest = shards.back().size;
+      shards.pop_back();
+      shards.back().size += rest;
+    }
+    while (parts_.size() < shards.size()) parts_.push_back(fresh_parts());
     losses_.assign(shards.size(), 0);
     const auto most = std::min<int64_t>(thread_count(), static_cast<int64_t>(shards.size()));
     while (static_cast<int64_t>(workers_.size()) < most) workers_.emplace_back();
@@ -96,6 +106,7 @@ class TrainingStep::Impl {
   }
 
   std::span<const Tensor> gradients() const { return gradients_; }
+  std::span<const Tensor> statistics() const { return statistics_; }
 
   size_t arena_bytes() const {
     size_t most = 0;
@@ -113,11 +124,31 @@ class TrainingStep::Impl {
     std::map<size_t, Session> teaching;
   };
 
-  std::vector<Tensor> fresh_gradients() const {
+  /// Batch norms: indices of parameters, and of outputs that have the batch's.
+  struct Observed {
+    size_t mean;
+    size_t variance;
+    size_t mean_output;
+    size_t variance_output;
+  };
+
+  void observe(const TrainedNorm& norm, std::span<const Parameter> parameters, Graph& graph) {
+    const size_t next = graph.outputs().size();
+    observed_.push_back({norm.mean, norm.variance, next, next + 1});
+    graph.add_output(norm.batch_mean);
+    graph.add_output(norm.batch_variance);
+    for (const size_t p : {norm.mean, norm.variance}) {
+      statistics_[p] = Tensor(DType::float32, parameters[p].value.shape());
+    }
+  }
+
+  std::vector<Tensor> fresh_parts() const {
     std::vector<Tensor> all;
-    for (const Tensor& gradient : gradients_) {
-      const bool any = gradient.dtype() != DType::undefined;
-      all.push_back(any ? Tensor(DType::float32, gradient.shape()) : Tensor());
+    for (size_t p = 0; p < gradients_.size(); ++p) {
+      const bool learned = gradients_[p].dtype() != DType::undefined;
+      const Tensor& like = learned ? gradients_[p] : statistics_[p];
+      const bool any = like.dtype() != DType::undefined;
+      all.push_back(any ? Tensor(DType::float32, like.shape()) : Tensor());
     }
     return all;
   }
@@ -168,6 +199,37 @@ class TrainingStep::Impl {
       const TensorView view = session.output(*output_of_[p]);
       std::ranges::copy(view.as<float>(), parts_[number][p].data<float>().begin());
     }
+    for (const Observed& norm : observed_) {
+      for (const auto& [p, output] : {std::pair(norm.mean, norm.mean_output),
+                                      std::pair(norm.variance, norm.variance_output)}) {
+        const TensorView view = session.output(output);
+        std::ranges::copy(view.as<float>(), parts_[number][p].data<float>().begin());
+      }
+    }
+  }
+
+  /// Mean and variance of the batch of those of its shards.
+  void combine_statistics(const std::vector<float>& shares) {
+    for (const Observed& norm : observed_) {
+      const auto mean = statistics_[norm.mean].data<float>();
+      const auto variance = statistics_[norm.variance].data<float>();
+      for (size_t c = 0; c < mean.size(); ++c) {
+        const auto of = [&](size_t s, size_t p) {
+          return static_cast<double>(parts_[s][p].data<float>()[c]);
+        };
+        double centre = 0;
+        double spread = 0;
+        for (size_t s = 0; s < shares.size(); ++s) {
+          centre += static_cast<double>(shares[s]) * of(s, norm.mean);
+        }
+        for (size_t s = 0; s < shares.size(); ++s) {
+          const double apart = of(s, norm.mean) - centre;
+          spread += static_cast<double>(shares[s]) * (of(s, norm.variance) + apart * apart);
+        }
+        mean[c] = static_cast<float>(centre);
+        variance[c] = static_cast<float>(spread);
+      }
+    }
   }
 
   /// Means over shards, weighted by their samples, in the order of the shards.
@@ -179,6 +241,7 @@ class TrainingStep::Impl {
       shares.push_back(static_cast<float>(share));
       loss += share * losses_[s];
     }
+    combine_statistics(shares);
     for (size_t p = 0; p < gradients_.size(); ++p) {
       if (!output_of_[p]) continue;
       float* sum = gradients_[p].data<float>().data();
@@ -202,15 +265,18 @@ class TrainingStep::Impl {
   std::map<std::string, size_t> parameter_of_;
   std::vector<std::optional<size_t>> output_of_;  ///< by parameter
   std::vector<Tensor> gradients_;
-  std::vector<std::vector<Tensor>> parts_;  ///< by shard
+  std::vector<Observed> observed_;
+  std::vector<Tensor> statistics_;          ///< by parameter
+  std::vector<std::vector<Tensor>> parts_;  ///< by shard: gradients, statistics
   std::vector<double> losses_;              ///< by shard
   std::vector<Worker> workers_;
 };
 
 TrainingStep::TrainingStep(const Graph& forward, const AttachedLoss& loss,
                            std::span<const Parameter> parameters,
-                           std::shared_ptr<const Graph> teacher)
-    : impl_(std::make_unique<Impl>(forward, loss, parameters, std::move(teacher))) {}
+                           std::shared_ptr<const Graph> teacher,
+                           const std::vector<TrainedNorm>& norms)
+    : impl_(std::make_unique<Impl>(forward, loss, parameters, std::move(teacher), norms)) {}
 TrainingStep::~TrainingStep() = default;
 
 double TrainingStep::run(const TensorMap& inputs, std::span<const int64_t> labels,
@@ -218,6 +284,7 @@ double TrainingStep::run(const TensorMap& inputs, std::span<const int64_t> label
   return impl_->run(inputs, labels, parameters);
 }
 std::span<const Tensor> TrainingStep::gradients() const { return impl_->gradients(); }
+std::span<const Tensor> TrainingStep::statistics() const { return impl_->statistics(); }
 size_t TrainingStep::arena_bytes() const { return impl_->arena_bytes(); }
 
 }  // namespace qtool

@@ -21,8 +21,10 @@ class TrainingStep {
   /// `forward` ends in `loss`; its parameters are inputs. `teacher` (null where the loss has no use
   /// for it) makes what loss.teacher names of the same inputs, as outputs in that order.
   /// Errors (unsupported): an op without a gradient.
+  /// Of `norms` those with statistics of the batch are observed.
   TrainingStep(const Graph& forward, const AttachedLoss& loss,
-               std::span<const Parameter> parameters, std::shared_ptr<const Graph> teacher);
+               std::span<const Parameter> parameters, std::shared_ptr<const Graph> teacher,
+               const std::vector<TrainedNorm>& norms = {});
   ~TrainingStep();
 
   /// The mean loss over the batch, and by parameter its gradient, undefined where the loss does not
@@ -31,6 +33,10 @@ class TrainingStep {
   double run(const TensorMap& inputs, std::span<const int64_t> labels,
              std::span<const Parameter> parameters);
   std::span<const Tensor> gradients() const;
+
+  /// By parameter, for those of batch norms: mean and variance of the last batch as a whole. (What
+  /// the graph uses are those of each shard.)
+  std::span<const Tensor> statistics() const;
 
   /// Memory for activations of one thread, after the first run.
   size_t arena_bytes() const;

@@ -38,6 +38,10 @@ class Training {
       const double before = spent();
       EpochResult result = epoch(state_.epochs_done + 1);
       ++state_.epochs_done;
+      if (hooks_.measure_statistics) {
+        const Averaged averaged(parameters_, state_);
+        hooks_.measure_statistics();
+      }
       judge(result);
       state_.history.push_back(result);
       if (hooks_.epoch_done) hooks_.epoch_done(result);
@@ -80,6 +84,12 @@ class Training {
     for (size_t i = 0; i < order.size(); ++i) order[i] = order_[places[i]];
     const Augmented augmented(data_, options_.augmentation, steps_, options_.seed, stream);
     Loader loader(augmented, std::move(order), {.batch_size = options_.batch});
+    for (Parameter& parameter : parameters_) {
+      const bool grid =
+          parameter.kind == Parameter::Kind::scale || parameter.kind == Parameter::Kind::zero_point;
+      parameter.fixed =
+          grid && options_.freeze_grids_after && number > *options_.freeze_grids_after;
+    }
     EpochResult result;
     result.epoch = number;
     if (!state_.history.empty()) result.rate = state_.history.back().rate;
@@ -117,10 +127,22 @@ class Training {
     // Beyond a millionfold of where it began nothing is learned any more, NaN or not.
     if (!first_loss_) first_loss_ = loss;
     if (!(std::abs(loss) <= 1e6 * (std::abs(*first_loss_) + 1))) diverged(number, count, loss);
+    follow_statistics();
     ++waiting_.batches;
     waiting_.samples += batch.size;
     if (options_.accumulate > 1) accumulate(batch.size);
     return loss;
+  }
+
+  void follow_statistics() {
+    const auto share = static_cast<float>(options_.statistics_momentum);
+    const auto observed = step_.statistics();
+    for (size_t p = 0; p < observed.size(); ++p) {
+      if (observed[p].dtype() == DType::undefined) continue;
+      const auto from = observed[p].data<float>();
+      const auto to = parameters_[p].value.data<float>();
+      for (size_t c = 0; c < from.size(); ++c) to[c] += share * (from[c] - to[c]);
+    }
   }
 
   /// Sums of gradients, times the samples of each batch.
@@ -249,6 +271,8 @@ TrainingSize training_size(const std::vector<Parameter>& parameters) {
       case Parameter::Kind::bias: size.biases += parameter.value.size(); break;
       case Parameter::Kind::scale: size.scales += parameter.value.size(); break;
       case Parameter::Kind::zero_point: size.zero_points += parameter.value.size(); break;
+      case Parameter::Kind::norm: size.norms += parameter.value.size(); break;
+      case Parameter::Kind::statistic: break;
     }
   }
   return size;
@@ -256,9 +280,9 @@ TrainingSize training_size(const std::vector<Parameter>& parameters) {
 
 uint64_t training_bytes(const std::vector<Parameter>& parameters, const TrainOptions& options) {
   const TrainingSize size = training_size(parameters);
-  const auto one =
-      static_cast<uint64_t>(size.weights + size.biases + size.scales + size.zero_points) *
-      sizeof(float);
+  const auto one = static_cast<uint64_t>(size.weights + size.biases + size.scales +
+                                         size.zero_points + size.norms) *
+                   sizeof(float);
   const uint64_t shards = (options.batch + kShard - 1) / kShard;
   const uint64_t moments = options.optimizer.kind == OptimizerSpec::Kind::sgd ? 1 : 2;
   const uint64_t averages = options.average > 0 ? 1 : 0;

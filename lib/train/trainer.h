@@ -26,6 +26,9 @@ struct TrainOptions {
   /// Share of the old in the running average of the parameters, below 1; 0: none. It begins as
   /// min(average, (1 + t) / (10 + t)) after t steps, so that the start is soon forgotten.
   double average = 0;
+  double statistics_momentum = 0.1;  ///< share of the new in running statistics of batch norms
+  /// Epochs after which scales and zero points stay as they are; none: they always learn.
+  std::optional<int> freeze_grids_after = {};
   OscillationSpec oscillation = {};
   std::vector<WeightGrid> weight_grids = {};  ///< that `oscillation` is about
   int patience = 0;  ///< ends after so many epochs without a better accuracy; 0: never
@@ -78,7 +81,9 @@ EpochResult epoch_from_json(const Json& json);
 
 /// What the trainer is told and asked.
 struct TrainHooks {
-  std::function<TensorMap(Batch&)> feeds;                   ///< inputs of the model
+  std::function<TensorMap(Batch&)> feeds;  ///< inputs of the model
+  /// After each epoch, with averaged parameters: running statistics are to be measured anew.
+  std::function<void()> measure_statistics = {};
   std::function<std::optional<double>()> validate = {};     ///< accuracy, of averaged parameters
   std::function<void(const EpochResult&)> epoch_done = {};  ///< state and best are settled
   /// After each batch; `rate` is the learning rate of the last step.
@@ -94,6 +99,7 @@ struct TrainingSize {
   int64_t biases = 0;
   int64_t scales = 0;
   int64_t zero_points = 0;
+  int64_t norms = 0;  ///< gammas of batch norms
 };
 TrainingSize training_size(const std::vector<Parameter>& parameters);
 

@@ -60,8 +60,10 @@ class Qat {
 
   void resume() {
     const size_t stage = stage_of(flags_.stages, epochs_in_checkpoint(flags_.checkpoint));
-    if (stage > 0) {
-      model_->enter(stage);
+    const int done = epochs_in_checkpoint(flags_.checkpoint);
+    const bool frozen = flags_.freeze_bn_after && done >= *flags_.freeze_bn_after;
+    if (stage > 0 || frozen) {
+      model_->enter(stage, frozen ? Statistics::running : Statistics::batch);
       begin();
     }
     read_checkpoint(flags_.checkpoint, identity(), model_->parameters(), *state_);
@@ -98,6 +100,10 @@ class Qat {
             {"damping", train.oscillation.damping},
             {"freeze_oscillating", train.oscillation.freeze},
             {"progressive", flags_.progressive},
+            {"bn", flags_.batch_norms},
+            {"freeze_bn_after", flags_.freeze_bn_after.value_or(-1)},
+            {"freeze_ranges_after", flags_.freeze_ranges_after.value_or(-1)},
+            {"bn_samples", flags_.bn_samples},
             {"augment", flags_.augment},
             {"label_smoothing", flags_.loss.label_smoothing},
             {"loss", flags_.loss_terms},
@@ -169,6 +175,7 @@ class Qat {
                               {"biases", size.biases},
                               {"scales", size.scales},
                               {"zero_points", size.zero_points},
+                              {"gammas", size.norms},
                               {"samples", data_.order.size()},
                               {"steps", batches * flags_.train.epochs},
                               {"memory_bytes", memory},
@@ -178,8 +185,9 @@ class Qat {
       return 0;
     }
     fmt::print("{}", summary(model_->plan(), model_->float_graph()));
-    fmt::print("to be trained: {} weights, {} biases, {} scales, {} zero points\n", size.weights,
-               size.biases, size.scales, size.zero_points);
+    fmt::print("to be trained: {} weights, {} biases, {} scales, {} zero points{}\n", size.weights,
+               size.biases, size.scales, size.zero_points,
+               size.norms > 0 ? fmt::format(", {} gammas", size.norms) : "");
     fmt::print("{} samples in batches of {}: {:.0f} steps in {} epochs\n", data_.order.size(),
                flags_.train.batch, batches * flags_.train.epochs, flags_.train.epochs);
     fmt::print("memory beside the data: about {}\n", human_bytes(memory));
@@ -210,6 +218,10 @@ class Qat {
         return accuracy(model_->exported().graph, "validate");
       };
     }
+    hooks.measure_statistics = [&] {
+      progress.reset();
+      if (model_->observes()) measure_statistics();
+    };
     hooks.epoch_done = [&](const EpochResult& result) {
       progress.reset();
       epoch_done(result);
@@ -225,11 +237,42 @@ class Qat {
         model_->advance(stage, *state_);
       }
       options.weight_grids = model_->grids_of_weights();
-      end = train(model_->parameters(), model_->step(), *state_, *data_.dataset, data_.order,
-                  data_.preprocessing, options, hooks, flags_.stages[stage].until);
+      const int until = flags_.stages[stage].until;
+      const auto go = [&](int epochs) {
+        end = train(model_->parameters(), model_->step(), *state_, *data_.dataset, data_.order,
+                    data_.preprocessing, options, hooks, epochs);
+      };
+      const int observing = model_->observes() ? *flags_.freeze_bn_after : until;
+      if (state_->epochs_done < observing && observing < until) go(observing);
+      if (end != TrainEnd::epochs) break;
+      if (model_->observes() && state_->epochs_done >= observing) model_->freeze_statistics();
+      go(until);
     }
     if (end == TrainEnd::patience) say("no better accuracy: ended early");
     if (end == TrainEnd::time) say("the time is over");
+  }
+
+  /// The statistics of the samples as they are, not augmented, some of them in random order.
+  void measure_statistics() {
+    const size_t each = flags_.train.batch;
+    size_t count = std::min(flags_.bn_samples, data_.order.size());
+    if (count > each) count -= count % each;
+    const Order places = shuffled(data_.order.size(), flags_.train.seed, 0);
+    StatisticsMean mean;
+    for (size_t first = 0; first < count; first += each) {
+      Order some;
+      for (size_t i = first; i < std::min(first + each, count); ++i) {
+        some.push_back(data_.order[places[i]]);
+      }
+      Batch batch = make_batch(*data_.dataset, some);
+      const std::vector<int64_t> labels = batch.labels;
+      const Mixed unmixed{flags_.loss.mixed ? labels : std::vector<int64_t>{}, 1};
+      TensorMap inputs = feeds(batch, model_->inputs());
+      feed(unmixed, inputs);
+      model_->step().run(inputs, labels, model_->parameters());
+      mean.add(model_->step(), batch.size);
+    }
+    mean.put(model_->parameters(), model_->norms());
   }
 
   void epoch_done(const EpochResult& result) {

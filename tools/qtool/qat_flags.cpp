@@ -67,6 +67,24 @@ void declare_training(CLI::App& app, QatFlags& flags) {
   app.add_option("--progressive", flags.progressive,
                  "wider grids to begin with and their epochs, such as w4a4:4,w3a3:6")
       ->type_name("STAGES");
+  app.add_option("--bn", flags.batch_norms,
+                 "batch norms behind convolutions: folded (into the weights, before training), or "
+                 "train (as one with the layer: the batch's statistics are folded into the weight "
+                 "before it is rounded)")
+      ->check(CLI::IsMember({"folded", "train"}))
+      ->default_str("folded");
+  app.add_option("--freeze-bn-after", flags.freeze_bn_after,
+                 "with --bn train: epochs after which the statistics stay; default: half of them")
+      ->check(CLI::Range(0, 1000000));
+  app.add_option("--freeze-ranges-after", flags.freeze_ranges_after,
+                 "epochs after which scales and zero points stay; default: never, with --bn train "
+                 "half of them and one")
+      ->check(CLI::Range(0, 1000000));
+  app.add_option("--bn-samples", flags.bn_samples,
+                 "with --bn train: so many samples give the statistics after each epoch, until "
+                 "they stay")
+      ->check(CLI::Range(1, 100000000))
+      ->capture_default_str();
   app.add_option("--early-stop", train.patience,
                  "end after so many epochs without a better accuracy on --val; 0: never")
       ->check(CLI::Range(0, 1000000))
@@ -140,6 +158,28 @@ void declare(CLI::App& app, QatFlags& flags) {
       "model.w4a4.onnx");
 }
 
+namespace {
+
+/// Batch norms that train, and what then stays when.
+void check_batch_norms(QatFlags& flags) {
+  const bool train = flags.batch_norms == "train";
+  if (!train && flags.freeze_bn_after)
+    throw usage_error("--freeze-bn-after needs --bn train",
+                      "Batch norms that are folded do not change.");
+  if (train && (flags.quantizer == "pact" || flags.quantizer == "dorefa"))
+    throw usage_error("--bn train and --quantizer " + flags.quantizer + " exclude each other",
+                      "It bounds the weights as they are without their batch norm.");
+  if (train && flags.train.oscillation.any())
+    throw usage_error("--bn train excludes --damping and --freeze-oscillating",
+                      "They are about weights that have their batch norm in them.");
+  const int half = (flags.train.epochs + 1) / 2;
+  if (train && !flags.freeze_bn_after) flags.freeze_bn_after = half;
+  if (train && !flags.freeze_ranges_after) flags.freeze_ranges_after = half + 1;
+  flags.train.freeze_grids_after = flags.freeze_ranges_after;
+}
+
+}  // namespace
+
 void check(QatFlags& flags) {
   if (flags.output.empty() && !flags.dry_run)
     throw usage_error("-o says where to write the model", "Or use --dry-run.");
@@ -179,6 +219,7 @@ void check(QatFlags& flags) {
   }
   if (flags.train.oscillation.any() && flags.quantizer != "lsq" && flags.quantizer != "ewgs")
     throw usage_error("--damping and --freeze-oscillating are for --quantizer lsq and ewgs");
+  check_batch_norms(flags);
   flags.loss.mixed = flags.train.augmentation.mixup > 0;
   if (flags.loss.mixed && flags.loss.binary > 0)
     throw usage_error("--augment mixup and --loss bce exclude each other",

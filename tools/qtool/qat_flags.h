@@ -34,6 +34,10 @@ struct QatFlags {
   std::string progressive;
   std::vector<Stage> stages;  ///< what `progressive` says
   std::string time_budget;
+  std::string batch_norms = "folded";  ///< or "train"
+  std::optional<int> freeze_bn_after;  ///< epochs; set where they train
+  std::optional<int> freeze_ranges_after;
+  size_t bn_samples = 1000;
 };
 
 /// Declares the flags of the command in `flags`, which must live as long as the app.

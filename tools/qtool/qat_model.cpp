@@ -60,8 +60,24 @@ QatModel::QatModel(const QatFlags& flags, size_t samples, const Globals& globals
                                    fixed));
                  }
                  make_plans(globals, samples);
-                 enter(0);
+                 if (flags_.batch_norms == "train") find_batch_norms();
+                 const bool frozen = flags_.freeze_bn_after && *flags_.freeze_bn_after == 0;
+                 enter(0, frozen ? Statistics::running : Statistics::batch);
                });
+}
+
+void QatModel::find_batch_norms() {
+  Pipeline pipeline = quantization_pipeline(target_.opset);
+  std::erase_if(pipeline,
+                [](const auto& step) { return step.pass->name().starts_with("fold_batch_norm"); });
+  Graph unfolded = model_.graph;
+  run_pipeline(unfolded, pipeline, {builtin_ops(), &log_});
+  layers_ = normed_layers(unfolded, graph_);
+  if (layers_.empty()) {
+    log_.warn(flags_.model +
+              ": --bn train: no Conv or Gemm has a BatchNormalization behind it (it may be folded "
+              "already)");
+  }
 }
 
 void QatModel::make_plans(const Globals& globals, size_t samples) {
@@ -98,12 +114,20 @@ void QatModel::advance(size_t stage, TrainState& state) {
   const QuantPlan& plan = plans_[stage_];
   const Averaged averaged(parameters(), state);
   const QuantizedTraining before = std::move(training_);
-  enter(stage);
+  enter(stage, statistics_);
   carry_over(before, plan, training_, state, flags_.train.optimizer);
 }
 
-void QatModel::enter(size_t stage) {
+void QatModel::freeze_statistics() {
+  const std::vector<Parameter> kept = std::move(parameters());
+  enter(stage_, Statistics::running);
+  QTOOL_CHECK(kept.size() == parameters().size(), "the same parameters");
+  for (size_t p = 0; p < kept.size(); ++p) parameters()[p].value = kept[p].value.clone();
+}
+
+void QatModel::enter(size_t stage, Statistics statistics) {
   stage_ = stage;
+  statistics_ = statistics;
   Recipe frozen;
   frozen.exclude = flags_.freeze;
   const std::vector<std::string> reasons = exclusions(graph_, frozen, "--freeze");
@@ -116,10 +140,11 @@ void QatModel::enter(size_t stage) {
   grids.power_of_two_activations = target_.activation_scheme == Scheme::symmetric_power_of_two;
   grids.power_of_two_weights = target_.weight_scheme == Scheme::symmetric_power_of_two;
   training_ = insert_fake_quant(std::move(start), training_ops(), plans_[stage], grids);
+  train_batch_norms(training_, layers_, statistics);
   begin_with_corrected_biases();
   Graph forward = training_.trainable.graph;
   const AttachedLoss loss = attach_loss(forward, loss_targets(), flags_.loss);
-  step_ = std::make_unique<TrainingStep>(forward, loss, parameters(), teacher_of(loss));
+  step_ = std::make_unique<TrainingStep>(forward, loss, parameters(), teacher_of(loss), norms());
 }
 
 /// Where the plan takes the mean error of rounded weights off a bias, training begins there.
@@ -193,7 +218,7 @@ Graph QatModel::untrained() const {
 }
 
 QatModel::Exported QatModel::exported() const {
-  Graph result = with_learned_constants(graph_, training_.trainable.parameters);
+  Graph result = with_learned_constants(graph_, training_.trainable.parameters, norms());
   QuantPlan plan = learned_plan(result, builtin_ops(), plans_[stage_], training_);
   insert_qdq(result, plan);
   stamp(result, model_, plan.target);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "qat_flags.h"
+#include "train/batch_norm.h"
 #include "train/progressive.h"
 
 namespace qtool {
@@ -24,8 +25,16 @@ class QatModel {
   TrainingStep& step() { return *step_; }
   std::vector<WeightGrid> grids_of_weights() const { return weight_grids(training_, plan()); }
 
+  const std::vector<TrainedNorm>& norms() const { return training_.trainable.norms; }
+
   /// Puts another stage in training; the first is so at the beginning.
-  void enter(size_t stage);
+  void enter(size_t stage, Statistics statistics);
+
+  /// Whether batch norms train with statistics of the batch.
+  bool observes() const { return statistics_ == Statistics::batch && !norms().empty(); }
+
+  /// From here on batch norms keep their running statistics; all parameters stay as they are.
+  void freeze_statistics();
 
   /// The same, going on from what the present one has learned.
   void advance(size_t stage, TrainState& state);
@@ -41,6 +50,7 @@ class QatModel {
   Exported exported() const;
 
  private:
+  void find_batch_norms();
   void make_plans(const Globals& globals, size_t samples);
   ValueId find_scores() const;
   void begin_with_corrected_biases();
@@ -57,7 +67,9 @@ class QatModel {
   std::vector<RunnerValue> inputs_;
   std::vector<QuantPlan> plans_;  ///< by stage
   size_t stage_ = 0;
-  QuantPlan untrained_;  ///< what `ptq` makes
+  Statistics statistics_ = Statistics::batch;
+  std::vector<NormedLayer> layers_;  ///< whose batch norms train
+  QuantPlan untrained_;              ///< what `ptq` makes
   QuantizedTraining training_;
   std::unique_ptr<TrainingStep> step_;
 };

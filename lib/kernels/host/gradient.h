@@ -40,4 +40,18 @@ KernelPtr make_average_pool_gradient(const WindowSpec& spec, bool include_pads);
 /// gy - e^y sum gy, sums along the middle.
 KernelPtr make_softmax_gradient(int64_t outer, int64_t along, int64_t inner, bool logarithm);
 
+/// A tensor [outer, channels, inner]; inner is 1 where channels are stored last.
+struct ChannelSpans {
+  int64_t outer = 0;
+  int64_t channels = 0;
+  int64_t inner = 0;
+};
+
+/// Input x; outputs, each [channels] or null: mean and variance (over n elements, not n - 1),
+/// summed in double.
+KernelPtr make_batch_statistics(const ChannelSpans& spans);
+
+/// Inputs x, mean, gmean, gvariance; output gx.
+KernelPtr make_batch_statistics_gradient(const ChannelSpans& spans);
+
 }  // namespace qtool

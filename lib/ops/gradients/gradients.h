@@ -73,6 +73,7 @@ void layer_norm_gradient(GradContext& context);
 void register_training_activation(OpRegistry& ops);
 void register_training_arithmetic(OpRegistry& ops);
 void register_training_movement(OpRegistry& ops);
+void register_training_batch_statistics(OpRegistry& ops);
 void register_training_recurrent(OpRegistry& ops);
 void register_training_product(OpRegistry& ops);
 void register_training_convolution(OpRegistry& ops);
