@@ -2,72 +2,20 @@
 #include "train/batch_norm.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "ops/gradient.h"
-#include "passes/edit_constant.h"
 #include "train/step.h"
 
 namespace qtool {
 
 namespace {
 
-/// The dimension of the weights that counts output channels; nothing where there is no such.
-std::optional<size_t> channel_axis(const Node& layer) {
-  if (layer.op == OpKey{"", "Conv"}) return 0;
-  if (layer.op != OpKey{"", "Gemm"}) return {};
-  return layer.attributes.integer("transB", 0) != 0 ? 0 : 1;
-}
-
 /// [1, C, 1 ...] for weights of this shape.
 std::vector<int64_t> along_channels(const Shape& shape, size_t axis) {
   std::vector<int64_t> result(shape.size(), 1);
   result[axis] = shape[axis];
   return result;
-}
-
-bool only_reader(const Graph& graph, NodeId id, size_t slot) {
-  const ValueId value = graph.node(id).inputs[slot];
-  return graph.value(value).uses.size() == 1 && !graph.is_output(value);
-}
-
-std::optional<NormedLayer> normed_layer(const Graph& unfolded, const Node& norm,
-                                        const Graph& folded) {
-  if (norm.op != OpKey{"", "BatchNormalization"} || norm.inputs.size() != 5) return {};
-  const NodeId before = unfolded.value(norm.inputs[0]).producer;
-  const auto result = folded.find_value(unfolded.value(norm.outputs[0]).name);
-  if (before == NodeId::none || !result) return {};
-  NormedLayer layer;
-  layer.node = folded.value(*result).producer;
-  if (layer.node == NodeId::none) return {};
-  const Node& was = unfolded.node(before);
-  const Node& is = folded.node(layer.node);
-  const auto axis = channel_axis(is);
-  const Constant raw = float_constant(unfolded, was, 1);
-  const Constant weight = float_constant(folded, is, 1);
-  if (!axis || was.op != is.op || raw == nullptr || weight == nullptr || !has_input(is, 2) ||
-      raw->shape() != weight->shape()) {
-    return {};
-  }
-  if (!only_reader(folded, layer.node, 1) || !only_reader(folded, layer.node, 2)) return {};
-  const Shape channels{raw->shape()[*axis]};
-  const std::array<Tensor*, 4> parts{&layer.gamma, &layer.beta, &layer.mean, &layer.variance};
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const Constant part = float_constant(unfolded, norm, i + 1);
-    if (part == nullptr || part->shape() != channels) return {};
-    *parts[i] = part->clone();
-  }
-  const Constant own = has_input(was, 2) ? float_constant(unfolded, was, 2) : nullptr;
-  if (has_input(was, 2) && (own == nullptr || own->shape() != channels)) return {};
-  for (size_t c = 0; own != nullptr && c < layer.mean.data<float>().size(); ++c) {
-    layer.mean.data<float>()[c] -= own->data<float>()[c];
-  }
-  layer.weight = is.inputs[1];
-  layer.bias = is.inputs[2];
-  layer.raw = raw->clone();
-  layer.epsilon = norm.attributes.real("epsilon", 1e-5F);
-  return layer;
 }
 
 class Attacher {
@@ -86,7 +34,7 @@ class Attacher {
     norm.weight = *weight;
     norm.bias = *bias;
     norm.epsilon = layer.epsilon;
-    norm.channels = along_channels(layer.raw.shape(), *channel_axis(graph_.node(layer.node)));
+    norm.channels = along_channels(layer.raw.shape(), layer.axis);
     trainable_.parameters[*weight].value = layer.raw.clone();
     trainable_.parameters[*bias].value = layer.beta.clone();
     const std::string stem = trainable_.parameters[*weight].name;
@@ -173,16 +121,6 @@ class Attacher {
 };
 
 }  // namespace
-
-std::vector<NormedLayer> normed_layers(const Graph& unfolded, const Graph& folded) {
-  std::vector<NormedLayer> layers;
-  for (const NodeId id : unfolded.topological_order()) {
-    if (auto layer = normed_layer(unfolded, unfolded.node(id), folded)) {
-      layers.push_back(std::move(*layer));
-    }
-  }
-  return layers;
-}
 
 void train_batch_norms(QuantizedTraining& training, const std::vector<NormedLayer>& layers,
                        Statistics statistics) {

@@ -3,29 +3,12 @@
 
 #include <vector>
 
+#include "passes/normed_layers.h"
 #include "train/fake_quantize.h"
 
 namespace qtool {
 
 class TrainingStep;
-
-/// A layer whose batch norm was folded into it, as both were before: y = gamma (x w - mean) /
-/// sqrt(variance + epsilon) + beta. A bias that the layer had is taken off the mean.
-struct NormedLayer {
-  NodeId node = NodeId::none;      ///< of the folded graph, as the rest
-  ValueId weight = ValueId::none;  ///< gamma w / sqrt(variance + epsilon)
-  ValueId bias = ValueId::none;
-  Tensor raw;   ///< w
-  Tensor beta;  ///< float [C], as the rest
-  Tensor gamma;
-  Tensor mean;
-  Tensor variance;
-  float epsilon = 1e-5F;
-};
-
-/// The layers (Conv, Gemm) of `folded` that batch norms of `unfolded`, the same model otherwise,
-/// went into; those whose constants no one else reads.
-std::vector<NormedLayer> normed_layers(const Graph& unfolded, const Graph& folded);
 
 /// What is folded: of statistics in training those of the batch, else the running ones.
 enum class Statistics { batch, running };

@@ -109,10 +109,9 @@ TEST_CASE("a model in halves is trained and rounded, and stays one outside") {
   const TemporaryFolder folder;
   const std::string half = folder / "half.onnx";
   REQUIRE(run({"ptq", kModel, "--mode", "float16", "--half-io", "-o", half}).code == 0);
-  const std::vector<std::string> command =
-      GENERATE(std::vector<std::string>{"ptq", "--bits", "w4", "--method", "adaround",
-                                        "--iterations", "50"},
-               std::vector<std::string>{"qat", "--bits", "w4a4", "--epochs", "1", "--loss", "mse"});
+  const std::vector<std::string> command = GENERATE(
+      std::vector<std::string>{"ptq", "--bits", "w4", "--method", "adaround", "--iterations", "50"},
+      std::vector<std::string>{"qat", "--bits", "w4a4", "--epochs", "1", "--loss", "mse"});
   const Outcome outcome =
       run(words(command, std::vector<std::string>{half, "--samples", "64", "-o", folder / "q.onnx"},
                 train_data()));

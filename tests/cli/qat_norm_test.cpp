@@ -20,11 +20,11 @@ const std::string kModel = shipped("glyphs_cnn.onnx");
 TEST_CASE("qat --bn train: the exported model has the accuracy of the last validation") {
   const TemporaryFolder folder;
   const fs::path output = folder / "q.onnx";
-  for (const char* freeze : {"0", "1", "2"}) {  // at once, after half, never
+  for (const char* freeze : {"1", "2"}) {  // after half, never
     INFO(freeze);
     const Json json = run_json(
         words({"qat",           kModel,      "--epochs", "2",     "--samples",
-               "640",           "-o",        output,     "--val", shipped("glyphs_test.npz"),
+               "320",           "-o",        output,     "--val", shipped("glyphs_test.npz"),
                "--val-samples", "500",       "--export", "last",  "--bits",
                "w4a4",          "--distill", "--bn",     "train", "--freeze-bn-after",
                freeze},
@@ -67,7 +67,7 @@ TEST_CASE("qat --bn train: killed and resumed before and after statistics stay, 
   REQUIRE(run(line("whole", {"--threads", "2"})).code == 0);
   const fs::path checkpoint = folder / "state.npz";
   const Words kept{"--checkpoint", checkpoint, "--log", log};
-  for (const size_t epochs : {1, 2, 3}) {
+  for (const size_t epochs : {1, 2}) {
     INFO(epochs);
     fs::remove(checkpoint);
     fs::remove(log);
