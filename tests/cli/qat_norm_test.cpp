@@ -91,6 +91,8 @@ TEST_CASE("qat --bn: what goes together, and a model that has none left") {
   const std::vector<std::pair<Words, Words>> refused{
       {{"--freeze-bn-after", "1"}, {"--freeze-bn-after", "--bn train"}},
       {{"--bn", "train", "--quantizer", "dorefa"}, {"dorefa", "bounds"}},
+      {{"--bn", "train", "--method", "cle"}, {"--method cle"}},
+      {{"--method", "adaround"}, {"adaround", "ptq", "cle"}},
       {{"--bn", "train", "--damping", "0.1"}, {"--damping", "--freeze-oscillating"}}};
   for (const auto& [flags, said] : refused) {
     const Outcome outcome = train(kModel, flags);
@@ -102,4 +104,22 @@ TEST_CASE("qat --bn: what goes together, and a model that has none left") {
   INFO(outcome.err);
   CHECK(outcome.code == 0);
   CHECK(has(outcome.err, "no Conv or Gemm has a BatchNormalization behind it"));
+}
+
+TEST_CASE("qat --method cle begins with the model that ptq equalizes") {
+  const TemporaryFolder folder;
+  const fs::path output = folder / "q.onnx";
+  const Words common = words({"--samples", "320", "--per-tensor", "--method", "cle"}, train_data());
+  const Json json = run_json(
+      words({"qat", kModel, "--epochs", "1", "--export", "last", "--val",
+             shipped("glyphs_test.npz"), "--val-samples", "500", "--distill", "-o", output},
+            common));
+  const fs::path ptq = folder / "ptq.onnx";
+  REQUIRE(run(words({"ptq", kModel, "-o", ptq, "--no-smooth-quant"}, common)).code == 0);
+  const auto top1 = [&](const fs::path& model) {
+    const Json seen = run_json(words({"eval", model, "--samples", "500"}, test_data()));
+    return seen.at("metrics").at("top1").get<double>();
+  };
+  CHECK(json.at("ptq_accuracy").get<double>() == Approx(top1(ptq)));
+  CHECK(json.at("accuracy").get<double>() == Approx(top1(output)).margin(0.001));
 }

@@ -84,6 +84,7 @@ class Qat {
             {"data", data_.provenance()},
             {"target", model_->target().name},
             {"bits", flags_.plan.bits},
+            {"method", flags_.plan.method},
             {"epochs", train.epochs},
             {"batch", train.batch},
             {"lr", train.rate},

@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "learning.h"
+
 namespace qtool {
 
 namespace {
@@ -172,6 +174,9 @@ void check_batch_norms(QatFlags& flags) {
   if (train && flags.train.oscillation.any())
     throw usage_error("--bn train excludes --damping and --freeze-oscillating",
                       "They are about weights that have their batch norm in them.");
+  if (train && flags.plan.recipe().equalize)
+    throw usage_error("--bn train and --method cle exclude each other",
+                      "Equalized weights have their batch norm in them.");
   const int half = (flags.train.epochs + 1) / 2;
   if (train && !flags.freeze_bn_after) flags.freeze_bn_after = half;
   if (train && !flags.freeze_ranges_after) flags.freeze_ranges_after = half + 1;
@@ -219,6 +224,9 @@ void check(QatFlags& flags) {
   }
   if (flags.train.oscillation.any() && flags.quantizer != "lsq" && flags.quantizer != "ewgs")
     throw usage_error("--damping and --freeze-oscillating are for --quantizer lsq and ewgs");
+  if (learns(flags.plan.recipe()))
+    throw usage_error("the method " + flags.plan.method + " learns weights after training",
+                      "Leave it to ptq; of the methods qat begins with cle alone.");
   check_batch_norms(flags);
   flags.loss.mixed = flags.train.augmentation.mixup > 0;
   if (flags.loss.mixed && flags.loss.binary > 0)

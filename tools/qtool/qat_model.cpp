@@ -12,7 +12,9 @@
 #include "passes/float_outputs.h"
 #include "passes/passes.h"
 #include "passes/pipelines.h"
+#include "quant/algorithms/equalize.h"
 #include "quant/insert_qdq.h"
+#include "static_plan.h"
 
 namespace qtool {
 
@@ -84,10 +86,21 @@ void QatModel::make_plans(const Globals& globals, size_t samples) {
   DataOptions some = flags_.data;
   some.samples = std::min(samples, kCalibrationSamples);
   some.batch.reset();
-  const CalibrationTable table = flags_.calibration.empty()
-                                     ? calibrate_model(model_, some, flags_.plan, {}, globals, log_)
-                                     : table_of(model_, flags_.calibration);
+  const bool own_table = flags_.calibration.empty();
+  CalibrationTable table =
+      own_table ? calibrate_graph(model_, graph_, some, flags_.plan, {}, globals, log_)
+                : table_of(model_, flags_.calibration);
   Recipe recipe = flags_.plan.recipe();
+  if (recipe.equalize) {
+    const std::vector<Equalization> equalized = equalizations(graph_, table, target_, recipe);
+    equalize(graph_, equalized);
+    equalize(batched_, equalized);
+    if (own_table) {
+      table = calibrate_graph(model_, graph_, some, flags_.plan, {}, globals, log_);
+    } else {
+      equalize(table, graph_, equalized);
+    }
+  }
   untrained_ = plan_quantization(graph_, builtin_ops(), table, target_, recipe);
   recipe.smooth_quant = false;
   for (const Stage& stage : flags_.stages) {

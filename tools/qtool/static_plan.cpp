@@ -6,16 +6,21 @@
 
 namespace qtool {
 
+std::vector<Equalization> equalizations(const Graph& graph, const CalibrationTable& table,
+                                        const Target& target, const Recipe& recipe) {
+  EqualizeOptions options;
+  options.per_tensor = recipe.per_tensor_weights || !target.per_channel;
+  options.weight_bits = recipe.weight_bits.value_or(8);
+  options.activation_bits = recipe.activation_bits.value_or(8);
+  return find_equalizations(graph, table, options);
+}
+
 QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& target,
                       const Recipe& recipe,
                       const std::function<CalibrationTable(const Graph&)>& recalibrate) {
   std::vector<Equalization> equalized;
   if (recipe.equalize) {
-    EqualizeOptions options;
-    options.per_tensor = recipe.per_tensor_weights || !target.per_channel;
-    options.weight_bits = recipe.weight_bits.value_or(8);
-    options.activation_bits = recipe.activation_bits.value_or(8);
-    equalized = find_equalizations(graph, table, options);
+    equalized = equalizations(graph, table, target, recipe);
     equalize(graph, equalized);
     if (recalibrate) {
       table = recalibrate(graph);

@@ -7,6 +7,10 @@
 
 namespace qtool {
 
+/// What recipe.equalize asks for, as find_equalizations finds it for the recipe's bits.
+std::vector<Equalization> equalizations(const Graph& graph, const CalibrationTable& table,
+                                        const Target& target, const Recipe& recipe);
+
 /// Equalizes and smooths the graph where the recipe says so, then plans for it. The table is that
 /// of the graph before; equalization changes its statistics exactly, but for histograms: with
 /// `recalibrate` they are collected anew.
