@@ -42,11 +42,13 @@ class Inserter {
     graph_.erase(input);
   }
 
-  /// The element type of codes: 4-bit ones exist since opset 21, the others have 8 bits.
-  DType stored(const QuantType& type) const {
+  /// The element type of codes: 4-bit ones exist since opset 21, the others have 8 bits. Weights
+  /// of 2 and 3 bits fit into them as well.
+  DType stored(const QuantType& type, bool constant = false) const {
     QuantType wider = type;
-    if (type.bits < 4 || (type.bits == 4 && plan_.opset < 21)) wider.bits = 8;
-    if (type.bits > 4 && type.bits < 8) wider.bits = 8;
+    const bool packed = plan_.opset >= 21 && (type.bits == 4 || (constant && type.bits < 4));
+    if (packed) wider.bits = 4;
+    if (!packed && type.bits < 8) wider.bits = 8;
     return wider.storage();
   }
 
@@ -86,10 +88,11 @@ class Inserter {
     return shape;
   }
 
-  ParamValues add_params(const std::string& stem, const QuantParams& params,
-                         const TensorType& type) {
+  ParamValues add_params(const std::string& stem, const QuantParams& params, const TensorType& type,
+                         bool constant = false) {
     const Shape shape = param_shape(params, type);
-    Tensor zero_points = cast(Tensor::of<int32_t>(shape, params.zero_point), stored(params.type));
+    Tensor zero_points =
+        cast(Tensor::of<int32_t>(shape, params.zero_point), stored(params.type, constant));
     return {add_constant(stem + "_scale", Tensor::of<float>(shape, params.scale)),
             add_constant(stem + "_zero_point", std::move(zero_points))};
   }
@@ -145,10 +148,10 @@ class Inserter {
     const Constant elements = graph_.value(placement.value).constant;
     const ValueId result = add_dequantized(name, type);
     graph_.replace_uses(placement.value, result, placement.uses);
-    const ValueId codes =
-        add_constant(name + "_quantized",
-                     cast(quantize(*elements, placement.params), stored(placement.params.type)));
-    const ParamValues values = add_params(name, placement.params, type);
+    const ValueId codes = add_constant(
+        name + "_quantized",
+        cast(quantize(*elements, placement.params), stored(placement.params.type, true)));
+    const ParamValues values = add_params(name, placement.params, type, true);
     add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point},
              result, placement.params);
   }

@@ -37,6 +37,15 @@ constexpr std::array kMethods{
         "Nagel et al. 2019, arXiv:1906.04721", [](Recipe& recipe) { recipe.measure_bias = true; }},
     Method{"hqq", "--mode weight-only without any data", "seconds a million weights", "nothing",
            "Badri and Shaji 2023, mobiusml.github.io/hqq_blog", round_by<Rounding::hqq>},
+    Method{
+        "awq",
+        "--mode weight-only: channels whose data are large get finer weights; before hqq or gptq",
+        "one run of the samples, seconds a product", "100 samples, no labels",
+        "Lin et al. 2023, arXiv:2306.00978", [](Recipe& recipe) { recipe.awq = true; }},
+    Method{"seqmse",
+           "weights of 4 bits: scales of weights by the error of the layers' results, no learning",
+           "one run of the samples a layer", "100 samples or more, no labels",
+           "AIMET's sequential MSE (Qualcomm, aimet_torch.seq_mse)", round_by<Rounding::seqmse>},
     Method{"gptq",
            "weights of 4 bits or fewer, of wide layers above all; a fraction of adaround's time",
            "one run of the samples a layer, and the cube of its width",
@@ -45,6 +54,10 @@ constexpr std::array kMethods{
     Method{"adaround", "4-bit weights, or 8-bit ones per tensor; activations of 8 bits", "minutes",
            "some 1,000 samples, no labels", "Nagel et al. 2020, arXiv:2004.10568",
            round_by<Rounding::adaround>},
+    Method{"adaquant",
+           "weights of 4 bits, which may move by more than a code: layer by layer, scales as well",
+           "minutes", "some 1,000 samples, no labels", "Hubara et al. 2020, arXiv:2006.10518",
+           round_by<Rounding::adaquant>},
     Method{"brecq", "2- to 4-bit weights: learns block by block, activation scales as well",
            "minutes", "some 1,000 samples, no labels", "Li et al. 2021, arXiv:2102.05426",
            round_by<Rounding::brecq>},
@@ -84,7 +97,9 @@ std::string to_string(Rounding rounding) {
     case Rounding::nearest: return "nearest";
     case Rounding::hqq: return "hqq";
     case Rounding::gptq: return "gptq";
+    case Rounding::seqmse: return "seqmse";
     case Rounding::adaround: return "adaround";
+    case Rounding::adaquant: return "adaquant";
     case Rounding::brecq: return "brecq";
     case Rounding::qdrop: return "qdrop";
   }

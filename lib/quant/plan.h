@@ -60,6 +60,8 @@ struct Equalization {
   std::string second;
   std::vector<float> scale;  ///< finite, > 0; by channel
   std::string reason;
+  /// Then taken off each channel, and given to the second's biases; or empty.
+  std::vector<float> absorbed = {};
 };
 
 struct SkippedNode {
@@ -81,6 +83,7 @@ struct QuantPlan {
   std::vector<BiasPlacement> biases;    ///< by use
   std::vector<RemovedNode> removed;     ///< by node
   std::vector<SkippedNode> skipped;     ///< by node: what could have been quantized
+  std::vector<NodeId> dynamic;          ///< to be quantized at run time, after insert_qdq
   std::vector<std::string> notes;       ///< warnings, in sentences
   std::vector<Smoothing> smoothed;      ///< done to the graph already (algorithms/smooth_quant.h)
   std::vector<Equalization> equalized;  ///< done to the graph already (algorithms/equalize.h)

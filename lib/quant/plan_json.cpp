@@ -106,7 +106,7 @@ class Reader {
     check_schema(json_, kSchema);
     check_keys(json_,
                {"schema", "target", "opset", "float_biases", "quantized", "moved", "placements",
-                "biases", "removed", "skipped", "equalized", "smoothed", "notes"});
+                "biases", "removed", "skipped", "equalized", "smoothed", "dynamic", "notes"});
     plan_.target = member<std::string>(json_, "target");
     plan_.opset = member<int64_t>(json_, "opset");
     if (json_.contains("float_biases")) plan_.float_biases = member<bool>(json_, "float_biases");
@@ -119,6 +119,7 @@ class Reader {
       check_keys(entry, {"node", "reason"});
       plan_.skipped.push_back({keys_.find(member<std::string>(entry, "node")), reason(entry)});
     });
+    if (json_.contains("dynamic")) plan_.dynamic = nodes("dynamic");
     plan_.notes = member<std::vector<std::string>>(json_, "notes");
     plan_.smoothed = smoothings_from_json(json_);
     plan_.equalized = equalizations_from_json(json_);
@@ -301,11 +302,11 @@ Json edits(const Json& json, const char* key) {
   return list;
 }
 
-std::vector<float> scales_of(const Json& entry) {
-  std::vector<float> scales;
-  for (const double scale : member<std::vector<double>>(entry, "scale"))
-    scales.push_back(static_cast<float>(scale));
-  return scales;
+std::vector<float> floats_of(const Json& entry, const char* key) {
+  std::vector<float> floats;
+  for (const double x : member<std::vector<double>>(entry, key))
+    floats.push_back(static_cast<float>(x));
+  return floats;
 }
 
 }  // namespace
@@ -318,7 +319,7 @@ std::vector<Smoothing> smoothings_from_json(const Json& json) {
     smoothing.tensor = member<std::string>(entry, "tensor");
     check_keys(entry, {"tensor", "nodes", "scale", "absorbed", "reason"});
     smoothing.nodes = member<std::vector<std::string>>(entry, "nodes");
-    smoothing.scale = scales_of(entry);
+    smoothing.scale = floats_of(entry, "scale");
     smoothing.absorbed = member<bool>(entry, "absorbed");
     smoothing.reason = member<std::string>(entry, "reason");
     result.push_back(std::move(smoothing));
@@ -332,9 +333,10 @@ std::vector<Equalization> equalizations_from_json(const Json& json) {
   for (const Json& entry : list) {
     Equalization equalization;
     equalization.first = member<std::string>(entry, "first");
-    check_keys(entry, {"first", "second", "scale", "reason"});
+    check_keys(entry, {"first", "second", "scale", "absorbed", "reason"});
     equalization.second = member<std::string>(entry, "second");
-    equalization.scale = scales_of(entry);
+    equalization.scale = floats_of(entry, "scale");
+    if (entry.contains("absorbed")) equalization.absorbed = floats_of(entry, "absorbed");
     equalization.reason = member<std::string>(entry, "reason");
     result.push_back(std::move(equalization));
   }
@@ -354,6 +356,7 @@ Json to_json(const QuantPlan& plan, const Graph& graph) {
             {"skipped", reasons_json(plan.skipped, keys)},
             {"notes", plan.notes}};
   if (plan.float_biases) json["float_biases"] = true;
+  if (!plan.dynamic.empty()) json["dynamic"] = keys_json(plan.dynamic, keys);
   for (const Equalization& equalization : plan.equalized) {
     Json scales = Json::array();
     for (const float scale : equalization.scale) scales.push_back(shortest(scale));
@@ -361,6 +364,9 @@ Json to_json(const QuantPlan& plan, const Graph& graph) {
                                  {"second", equalization.second},
                                  {"scale", std::move(scales)},
                                  {"reason", equalization.reason}});
+    if (equalization.absorbed.empty()) continue;
+    Json& absorbed = json["equalized"].back()["absorbed"] = Json::array();
+    for (const float x : equalization.absorbed) absorbed.push_back(shortest(x));
   }
   for (const Smoothing& smoothing : plan.smoothed) {
     json["smoothed"].push_back({{"tensor", smoothing.tensor},

@@ -2,6 +2,7 @@
 #include "quant/recipe.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <regex>
 #include <set>
@@ -64,6 +65,22 @@ std::vector<std::string> matched(const Graph& graph, std::span<const std::string
   return by;
 }
 
+constexpr std::array kModes{
+    std::pair("static", NodeMode::fixed), std::pair("dynamic", NodeMode::dynamic),
+    std::pair("weight-only", NodeMode::weight_only), std::pair("float", NodeMode::keep_float)};
+
+std::string to_string(NodeMode mode) {
+  return std::ranges::find(kModes, mode, [](const auto& entry) { return entry.second; })->first;
+}
+
+NodeMode parse_node_mode(const std::string& text) {
+  for (const auto& [name, mode] : kModes) {
+    if (text == name) return mode;
+  }
+  throw input_error("a rule has no mode \"" + text + '"',
+                    "It is static, dynamic, weight-only or float.");
+}
+
 std::vector<std::string> text_list(const Json& json, const char* key) {
   if (json.at(key).is_string()) return {json.at(key).get<std::string>()};
   return member<std::vector<std::string>>(json, key);
@@ -114,19 +131,30 @@ std::vector<bool> matched_nodes(const Graph& graph, const RecipeRule& rule) {
   return nodes;
 }
 
+std::vector<NodeMode> node_modes(const Graph& graph, const Recipe& recipe) {
+  std::vector<NodeMode> modes(graph.node_id_bound(), NodeMode::fixed);
+  for (const RecipeRule& rule : recipe.rules) {
+    const std::vector<bool> nodes = matched_nodes(graph, rule);
+    for (size_t i = 0; i < modes.size(); ++i) {
+      if (!nodes[i]) continue;
+      const bool was_float = modes[i] == NodeMode::keep_float;
+      modes[i] = rule.mode.value_or(was_float ? NodeMode::fixed : modes[i]);
+    }
+  }
+  return modes;
+}
+
 std::vector<std::string> exclusions(const Graph& graph, const Recipe& recipe,
                                     const char* exclude_flag) {
   const auto excluded = matched(graph, recipe.exclude, exclude_flag);
   const auto included = matched(graph, recipe.include, "--include");
   std::vector<std::string> reasons(graph.node_id_bound());
-  std::vector<bool> kept(graph.node_id_bound());
-  for (const RecipeRule& rule : recipe.rules) {
-    const std::vector<bool> nodes = matched_nodes(graph, rule);
-    for (size_t i = 0; i < kept.size(); ++i) kept[i] = nodes[i] ? rule.keep_float : kept[i];
-  }
+  const std::vector<NodeMode> modes = node_modes(graph, recipe);
   for (size_t i = 0; i < reasons.size(); ++i) {
-    if (kept[i]) {
+    if (modes[i] == NodeMode::keep_float) {
       reasons[i] = "excluded by a rule of the recipe";
+    } else if (modes[i] != NodeMode::fixed) {
+      reasons[i] = to_string(modes[i]) + ", by a rule of the recipe";
     } else if (!excluded[i].empty()) {
       reasons[i] = "excluded by \"" + excluded[i] + '"';
     } else if (!recipe.include.empty() && included[i].empty()) {
@@ -160,8 +188,12 @@ RecipeRule parse_rule(const Json& json) {
       rule.wishes.activation_scheme = parse_scheme(member<std::string>(json, key));
     } else if (key == "per_channel") {
       rule.wishes.per_channel = member<bool>(json, key);
+    } else if (key == "block") {
+      rule.wishes.block = member<int64_t>(json, key);
+    } else if (key == "mode") {
+      rule.mode = parse_node_mode(member<std::string>(json, key));
     } else if (key == "float") {
-      rule.keep_float = member<bool>(json, key);
+      if (member<bool>(json, key)) rule.mode = NodeMode::keep_float;
     } else {
       throw input_error("a rule has no key \"" + key + '"',
                         "The keys are " + join(kKeys, ", ") + '.' + or_did_you_mean(key, kKeys));
@@ -219,6 +251,8 @@ Recipe parse_recipe(const std::string& yaml) {
         recipe.exclude = text_list(json, "exclude");
       } else if (key == "allow_quantized") {
         recipe.allow_quantized = member<bool>(json, key);
+      } else if (key == "pack") {
+        recipe.pack = member<bool>(json, key);
       } else if (key == "reduce_range") {
         recipe.reduce_range = member<bool>(json, key);
       } else if (key == "method") {
@@ -234,12 +268,12 @@ Recipe parse_recipe(const std::string& yaml) {
       } else if (key == "target") {
         recipe.target = member<std::string>(json, key);
       } else {
-        const std::vector<std::string> keys{"activations",  "allow_quantized", "bias_correction",
-                                            "bits",         "block",           "edges_too",
-                                            "exclude",      "format",          "include",
-                                            "iterations",   "method",          "mode",
-                                            "per_channel",  "reduce_range",    "rules",
-                                            "smooth_quant", "target",          "weights"};
+        const std::vector<std::string> keys{
+            "activations",  "allow_quantized", "bias_correction", "bits",
+            "block",        "edges_too",       "exclude",         "format",
+            "include",      "iterations",      "method",          "mode",
+            "pack",         "per_channel",     "reduce_range",    "rules",
+            "smooth_quant", "target",          "weights"};
         throw input_error(
             "a recipe has no key \"" + key + '"',
             "The keys are schema, " + join(keys, ", ") + '.' + or_did_you_mean(key, keys));

@@ -23,10 +23,20 @@ enum class WeightMethod {
 enum class Rounding {
   nearest,
   hqq,       ///< the grid is chosen for few outliers to weigh less; weights alone, without data
-  gptq,      ///< by second moments of the layers' inputs (lib/rounding), as all of these
+  gptq,      ///< by second moments of the layers' inputs (lib/rounding)
+  seqmse,    ///< to nearest on scales chosen by the layers' results (lib/rounding)
   adaround,  ///< these learn it from samples (lib/rounding)
+  adaquant,
   brecq,
   qdrop,
+};
+
+/// What becomes of a node's weights and of what it reads.
+enum class NodeMode {
+  fixed,        ///< both in codes, with ranges from data: the usual
+  dynamic,      ///< both in codes, with ranges found at run time
+  weight_only,  ///< weights in codes, the rest float
+  keep_float,
 };
 
 /// What one rule wishes for the nodes that it matches; what is not set is as elsewhere.
@@ -37,12 +47,14 @@ struct Wishes {
   std::optional<WeightMethod> weight_method = {};
   std::optional<int> weight_bits = {};
   std::optional<bool> per_channel = {};  ///< as far as the target can
+  std::optional<int64_t> block = {};     ///< of weights alone
 };
 
 struct RecipeRule {
   std::vector<std::string> match;  ///< patterns, as in Recipe; any of them
   Wishes wishes;
-  bool keep_float = false;
+  /// Not set: as an earlier rule says, but not float.
+  std::optional<NodeMode> mode = {};
 };
 
 /// A user's wishes for one run, beyond what the target says. A pattern is a node's name, an op
@@ -64,12 +76,14 @@ struct Recipe {
   std::string target = {};             ///< the target that the recipe is made for; empty: any
   bool smooth_quant = true;   ///< bring channels of unlike sizes to like ones where it pays
   bool equalize = false;      ///< cross-layer equalization
+  bool awq = false;           ///< weight-only: scale the channels of products that weigh most
   bool measure_bias = false;  ///< take off biases what quantized layers get wrong on samples
   Rounding rounding = Rounding::nearest;
   std::optional<size_t> iterations = {};  ///< of a method that learns, for each layer or block
   std::string mode = {};                  ///< of ptq: static, weight-only ...; empty: not said
   std::string format = {};    ///< of what ptq writes: qdq, qoperator, matmul-nbits; empty: not said
   int64_t block = 0;          ///< weight-only: elements that share a scale; 0: all of a result
+  bool pack = false;          ///< weights of 4 bits and fewer in 4-bit types, of opset 21
   bool reduce_range = false;  ///< keep sums of two products in 16 bits, for x86 without VNNI
   bool allow_quantized = false;  ///< take a model that has Q/DQ already, leaving those parts
 };
@@ -80,8 +94,9 @@ RangeMethod activation_method(const Recipe& recipe, const QuantType& type);
 WeightMethod weight_method(const Recipe& recipe, const QuantType& type);
 
 /// A YAML file of the schema "qtool.recipe/1": target, activations, weights (minmax, mse),
-/// per_channel, bits, method, include, exclude ..., and rules: a list of objects with match (a
-/// pattern or several) and any of activations, weights, bits, scheme, per_channel, float. Errors
+/// per_channel, bits, pack, method, include, exclude ..., and rules: a list of objects with match
+/// (a pattern or several) and any of activations, weights, bits, scheme, per_channel, block, mode
+/// (static, dynamic, weight-only, float), float. Errors
 /// (input): an unknown key, a value that its key cannot have.
 Recipe parse_recipe(const std::string& yaml);
 
@@ -91,6 +106,9 @@ Recipe load_recipe(const std::string& name_or_path);
 
 /// Name and YAML text of those compiled in, by name.
 const std::map<std::string, std::string_view>& builtin_recipes();
+
+/// What the rules make of each node, by id. Errors (usage): as of matched_nodes.
+std::vector<NodeMode> node_modes(const Graph& graph, const Recipe& recipe);
 
 /// By node id. Errors (usage): a pattern of the rule matches no node, with the nearest names.
 std::vector<bool> matched_nodes(const Graph& graph, const RecipeRule& rule);

@@ -17,6 +17,7 @@ void overlay(Wishes& wishes, const Wishes& later) {
   replace(wishes.activation_bits, later.activation_bits);
   replace(wishes.activation_scheme, later.activation_scheme);
   replace(wishes.per_channel, later.per_channel);
+  replace(wishes.block, later.block);
 }
 
 }  // namespace

@@ -38,7 +38,10 @@ std::string tensors_text(const QuantPlan& plan) {
   }
   return fmt::format("quantized for {}: {}, {}, {}\n", plan.target,
                      plural(activations, "activation"), plural(constants.size(), "constant"),
-                     plural(plan.biases.size(), "bias"));
+                     plural(plan.biases.size(), "bias")) +
+         (plan.dynamic.empty()
+              ? ""
+              : fmt::format("quantized at run time: {}\n", plural(plan.dynamic.size(), "node")));
 }
 
 std::string nodes_text(const QuantPlan& plan, const Graph& graph) {
@@ -46,6 +49,7 @@ std::string nodes_text(const QuantPlan& plan, const Graph& graph) {
   std::map<NodeId, int Counts::*> place;
   for (const NodeId id : plan.quantized) place[id] = &Counts::codes;
   for (const NodeId id : plan.moved) place[id] = &Counts::codes;
+  for (const NodeId id : plan.dynamic) place[id] = &Counts::codes;
   for (const RemovedNode& removed : plan.removed) place[removed.node] = &Counts::removed;
   for (const NodeId id : graph.nodes()) {
     const auto found = place.find(id);

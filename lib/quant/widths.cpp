@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "quant/algorithms/weight_only.h"
+
 namespace qtool {
 
 namespace {
@@ -18,9 +20,10 @@ bool is_layer(const PlanContext& context, const Selection& selection, NodeId id)
 }  // namespace
 
 Target with_bits(Target target, const Recipe& recipe) {
-  if (recipe.activation_bits.value_or(8) <= 8) return target;
-  target.activation_type.bits = *recipe.activation_bits;
-  target.opset = std::max<int64_t>(target.opset, 21);
+  const bool wide = recipe.activation_bits.value_or(8) > 8;
+  if (wide) target.activation_type.bits = *recipe.activation_bits;
+  if (wide || recipe.pack || needs_packed_weights(recipe))
+    target.opset = std::max<int64_t>(target.opset, 21);
   return target;
 }
 

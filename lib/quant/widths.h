@@ -10,7 +10,7 @@ namespace qtool {
 
 /// The target as a recipe with 16-bit activations needs it: all activations have them, as they
 /// would be rounded to 8 bits between layers otherwise, and the opset is 21, the first to have such
-/// codes.
+/// codes, and 4-bit ones, which `pack` asks for.
 Target with_bits(Target target, const Recipe& recipe);
 
 /// The grids of one plan: the target's, with the recipe's bits for layers. A layer is a node that

@@ -6,41 +6,13 @@
 #include <numeric>
 #include <vector>
 
-#include "numerics/layout.h"
+#include "rounding/element_grids.h"
 #include "support/error.h"
 #include "support/parallel.h"
 
 namespace qtool {
 
 namespace {
-
-/// The grid of each element.
-struct Grids {
-  std::vector<float> scale;
-  std::vector<float> lowest;
-  std::vector<float> highest;
-};
-
-Grids grids_of(const Shape& shape, const QuantParams& params) {
-  const auto count = static_cast<size_t>(element_count(shape));
-  Grids grids{std::vector<float>(count), std::vector<float>(count), std::vector<float>(count)};
-  const auto set = [&](int64_t index, int64_t slice) {
-    const auto i = static_cast<size_t>(index);
-    const auto s = static_cast<size_t>(slice);
-    grids.scale[i] = params.scale[s];
-    grids.lowest[i] = static_cast<float>(params.type.lowest() - params.zero_point[s]);
-    grids.highest[i] = static_cast<float>(params.type.highest() - params.zero_point[s]);
-  };
-  ScaleLayout(shape, params.axis, params.block_size)
-      .for_each_run(
-          [&](int64_t begin, int64_t run, int64_t slice) {
-            for (int64_t i = 0; i < run; ++i) set(begin + i, slice);
-          },
-          [&](int64_t begin, int64_t run, int64_t slice) {
-            for (int64_t i = 0; i < run; ++i) set(begin + i, slice + i);
-          });
-  return grids;
-}
 
 /// H in this order of columns, columns without data made harmless, damped.
 std::vector<double> prepared(std::span<const double> h, const std::vector<size_t>& order,
@@ -113,12 +85,13 @@ bool inverse_factor(std::span<const double> h, size_t n, std::span<double> u) {
 }
 
 double gptq(Tensor& weights, const WeightMatrix& layout, const QuantParams& params,
-            std::span<const double> moments, double damping) {
-  const size_t n = layout.columns;
-  const size_t groups = moments.size() / std::max<size_t>(n * n, 1);
-  QTOOL_CHECK(groups > 0 && moments.size() == groups * n * n && layout.rows % groups == 0,
-              "second moments that do not fit the weights");
-  const Grids grids = grids_of(weights.shape(), params);
+            std::span<const double> moments, double damping, size_t groups, size_t first) {
+  const auto n = static_cast<size_t>(
+      std::llround(std::sqrt(static_cast<double>(moments.size()) / static_cast<double>(groups))));
+  QTOOL_CHECK(
+      first + n <= layout.columns && moments.size() == groups * n * n && layout.rows % groups == 0,
+      "second moments that do not fit the weights");
+  const ElementGrids grids(weights.shape(), params);
   const auto values = weights.data<float>();
   double used = damping;
   std::vector<double> u(n * n);
@@ -139,9 +112,10 @@ double gptq(Tensor& weights, const WeightMatrix& layout, const QuantParams& para
       std::vector<double> w(n);
       for (size_t r = g * rows + static_cast<size_t>(begin);
            r < g * rows + static_cast<size_t>(end); ++r) {
-        for (size_t j = 0; j < n; ++j) w[j] = static_cast<double>(values[layout.at(r, order[j])]);
+        for (size_t j = 0; j < n; ++j)
+          w[j] = static_cast<double>(values[layout.at(r, first + order[j])]);
         for (size_t j = 0; j < n; ++j) {
-          const size_t place = layout.at(r, order[j]);
+          const size_t place = layout.at(r, first + order[j]);
           const auto scale = static_cast<double>(grids.scale[place]);
           const double code =
               std::clamp(std::nearbyint(w[j] / scale), static_cast<double>(grids.lowest[place]),

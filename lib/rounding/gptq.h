@@ -29,8 +29,10 @@ struct WeightMatrix {
 /// `damping` times the mean of H's diagonal is added to it, ten times as much where H is then
 /// still not positive definite, and so on: the damping used is returned. Columns that never see
 /// data are rounded to nearest.
+/// `first`: the moments are of the columns from there on, and only these are rounded.
 double gptq(Tensor& weights, const WeightMatrix& layout, const QuantParams& params,
-            std::span<const double> moments, double damping = 0.01);
+            std::span<const double> moments, double damping = 0.01, size_t groups = 1,
+            size_t first = 0);
 
 /// The upper triangular U with U^T U = H^-1, row-major; false where H is not positive definite.
 bool inverse_factor(std::span<const double> h, size_t n, std::span<double> u);

@@ -12,6 +12,7 @@
 #include "quant/names.h"
 #include "rounding/gptq.h"
 #include "rounding/moments.h"
+#include "rounding/seqmse.h"
 
 namespace qtool {
 
@@ -50,6 +51,9 @@ std::map<std::string, Shape> batch_shapes(const Stores& inputs, const Graph& gra
   for (auto& [name, shape] : shapes) shape.at(0) = static_cast<int64_t>(kLeadBatch);
   return shapes;
 }
+
+constexpr double kDamping = 0.01;
+constexpr size_t kMostSamples = 256;  ///< of which second moments are taken
 
 class Learner {
  public:
@@ -197,6 +201,9 @@ class Learner {
     }
     trained_.insert(seen.begin(), seen.end());
     const SegmentResult result = train_segment(task, weights, options_.training);
+    for (const size_t p : seen) {
+      if (params_of_.contains(p)) keep_scales(p);
+    }
     for (const size_t p : seen)
       model().set_constant(parameters()[p].id, make_constant(parameters()[p].value.clone()));
     return fmt::format(
@@ -255,12 +262,12 @@ class Learner {
     std::string note;
     for (const Layer& layer : layers_of(segment)) {
       Parameter& weight = parameters()[layer.weight];
-      const QuantParams& params = params_of_.at(layer.weight);
+      const QuantParams& params = params_of_.at(layer.weight);  // may change below
       if (trained_.insert(layer.weight).second) {
         Tensor rounded = weight.value.clone();
-        note += options_.learning == Learning::second_moments
-                    ? feed_back(graphs, segment, layer, params, rounded)
-                    : "";
+        if (options_.learning == Learning::second_moments)
+          note += feed_back(graphs, segment, layer, params, rounded);
+        if (options_.learning == Learning::scales) note += choose_scales(graphs, segment, layer);
         weight.value = fake_quantize(rounded, params);
         model().set_constant(weight.id, make_constant(weight.value.clone()));
       }
@@ -271,20 +278,69 @@ class Learner {
     return note.empty() ? ": rounded to nearest" : note;
   }
 
+  struct Product {
+    LinearLayer linear;
+    WeightMatrix matrix;
+  };
+
+  std::optional<Product> product(const SegmentGraphs& graphs, const Layer& layer) {
+    const Shape& shape = parameters()[layer.weight].value.shape();
+    const auto linear =
+        linear_layer(model(), training_ops(), graphs.facts, layer.node, layer.slot, shape);
+    if (!linear) return std::nullopt;
+    return Product{*linear, WeightMatrix(shape, linear->axis)};
+  }
+
+  std::shared_ptr<SampleStore> data_of(const SegmentGraphs& graphs, const Segment& segment,
+                                       const Product& product) {
+    const Node& node = model().node(product.linear.node);
+    return led(graphs, segment, node.inputs[static_cast<size_t>(product.linear.data_slot)]);
+  }
+
   std::string feed_back(const SegmentGraphs& graphs, const Segment& segment, const Layer& layer,
                         const QuantParams& params, Tensor& weights) {
-    constexpr size_t kMostColumns = 8192;
-    constexpr size_t kMostSamples = 256;
-    const auto linear = linear_layer(model(), training_ops(), graphs.facts, layer.node, layer.slot,
-                                     weights.shape());
-    if (!linear) return ": no plain product, rounded to nearest";
-    const WeightMatrix matrix(weights.shape(), linear->axis);
-    if (matrix.columns > kMostColumns) return ": too wide for second moments, rounded to nearest";
-    const ValueId data = model().node(layer.node).inputs[static_cast<size_t>(linear->data_slot)];
-    const std::vector<double> moments =
-        second_moments(model(), training_ops(), *linear, *led(graphs, segment, data), kMostSamples);
-    const double damping = gptq(weights, matrix, params, moments);
+    const auto product = this->product(graphs, layer);
+    if (!product) return ": no plain product, rounded to nearest";
+    const auto data = data_of(graphs, segment, *product);
+    const size_t columns = product->matrix.columns;
+    double damping = 0;
+    for (size_t first = 0; first < columns; first += options_.most_columns) {
+      const size_t count = std::min(options_.most_columns, columns - first);
+      const std::vector<double> moments = second_moments(model(), training_ops(), product->linear,
+                                                         *data, kMostSamples, {first, count});
+      damping = std::max(damping, gptq(weights, product->matrix, params, moments, kDamping,
+                                       product->linear.groups, first));
+    }
     return fmt::format(": damping {:.3g}", damping);
+  }
+
+  std::string choose_scales(const SegmentGraphs& graphs, const Segment& segment,
+                            const Layer& layer) {
+    const auto product = this->product(graphs, layer);
+    if (!product || product->matrix.columns > options_.most_columns)
+      return ": no plain product, or too wide: its scales stay";
+    const std::vector<double> moments = second_moments(model(), training_ops(), product->linear,
+                                                       *data_of(graphs, segment, *product),
+                                                       kMostSamples, {0, product->matrix.columns});
+    QuantParams& params = params_of_.at(layer.weight);
+    const std::vector<float> before = params.scale;
+    params.scale = seqmse(parameters()[layer.weight].value, product->matrix, params, moments);
+    keep_scales(layer.weight);
+    size_t changed = 0;
+    for (size_t i = 0; i < before.size(); ++i) changed += before[i] != params.scale[i] ? 1 : 0;
+    return fmt::format(": {} of {} scales changed", changed, before.size());
+  }
+
+  /// A weight's scales, which were learned, where the plan and its bias's rounding find them.
+  void keep_scales(size_t weight) {
+    for (const LearnedGrid& grid : training_.grids) {
+      if (plan_.placements[grid.placement].value != parameters()[weight].id) continue;
+      Parameter& scale = parameters()[grid.scale];
+      const std::vector<float>& learned = params_of_.at(weight).scale;
+      if (static_cast<size_t>(scale.value.size()) != learned.size()) continue;
+      std::ranges::copy(learned, scale.value.data<float>().begin());
+      model().set_constant(scale.id, make_constant(scale.value.clone()));
+    }
   }
 
   std::string correct(const SegmentGraphs& graphs, const Segment& segment, const Layer& layer) {

@@ -14,7 +14,8 @@ namespace qtool {
 enum class Learning {
   nearest,         ///< weights are rounded to nearest: for measured biases alone
   second_moments,  ///< GPTQ
-  reconstruction,  ///< AdaRound, BRECQ, QDrop
+  scales,          ///< SeqMSE
+  reconstruction,  ///< AdaRound, AdaQuant, BRECQ, QDrop
 };
 
 struct RoundingOptions {
@@ -24,6 +25,9 @@ struct RoundingOptions {
   ReconstructionOptions training;
   bool learn_scales = false;            ///< of activations
   uint64_t memory = uint64_t{1} << 30;  ///< bytes of samples in memory; the rest goes to files
+  /// Second moments are taken of so many columns at a time: GPTQ then feeds errors back within
+  /// these only, SeqMSE leaves wider layers as they are.
+  size_t most_columns = 8192;
   /// Told what is begun: segment i of n, the first of its layers, iterations in all.
   std::function<void(size_t, size_t, const std::string&)> begin = {};
 };

@@ -14,12 +14,13 @@ namespace {
 constexpr size_t kBatch = 4;
 
 /// Weights of as many results as there are columns (in each group): each picks one.
-Tensor picking(const LinearLayer& layer, size_t columns) {
+Tensor picking(const LinearLayer& layer, const ColumnRange& columns) {
   Shape shape = layer.weights;
-  shape[static_cast<size_t>(layer.axis)] = static_cast<int64_t>(columns * layer.groups);
+  shape[static_cast<size_t>(layer.axis)] = static_cast<int64_t>(columns.count * layer.groups);
   Tensor weights(DType::float32, shape);
   const WeightMatrix matrix(shape, layer.axis);
-  for (size_t r = 0; r < matrix.rows; ++r) weights.data<float>()[matrix.at(r, r % columns)] = 1;
+  for (size_t r = 0; r < matrix.rows; ++r)
+    weights.data<float>()[matrix.at(r, columns.first + r % columns.count)] = 1;
   return weights;
 }
 
@@ -91,9 +92,9 @@ std::optional<LinearLayer> linear_layer(const Graph& graph, const OpRegistry& op
 }
 
 std::vector<double> second_moments(const Graph& graph, const OpRegistry& ops,
-                                   const LinearLayer& layer, const SampleStore& data, size_t most) {
-  const WeightMatrix matrix(layer.weights, layer.axis);
-  const size_t columns = matrix.columns;
+                                   const LinearLayer& layer, const SampleStore& data, size_t most,
+                                   const ColumnRange& range) {
+  const size_t columns = range.count;
   std::vector<double> moments(layer.groups * columns * columns, 0.0);
   const size_t samples = std::min(most, data.samples());
   std::optional<Session> session;
@@ -104,7 +105,7 @@ std::vector<double> second_moments(const Graph& graph, const OpRegistry& ops,
     TensorMap feeds;
     feeds.emplace("x", data.read(first, count));
     if (!session || batch_of_session != count) {
-      session.emplace(patches(graph, layer, picking(layer, columns), feeds.at("x").shape()), ops,
+      session.emplace(patches(graph, layer, picking(layer, range), feeds.at("x").shape()), ops,
                       SessionOptions{});
       batch_of_session = count;
     }

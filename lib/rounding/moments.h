@@ -27,8 +27,13 @@ std::optional<LinearLayer> linear_layer(const Graph& graph, const OpRegistry& op
 /// Sums over samples and positions of the products of what each result is computed from,
 /// [groups, columns, columns]: x x^T of a matrix product's rows, of a convolution's patches. The
 /// node itself cuts the patches, with weights that pick one element each. `data`: its input for
-/// all samples, of which at most `most` are read.
+/// all samples, of which at most `most` are read. `columns`: only of these.
+struct ColumnRange {
+  size_t first = 0;
+  size_t count = 0;
+};
 std::vector<double> second_moments(const Graph& graph, const OpRegistry& ops,
-                                   const LinearLayer& layer, const SampleStore& data, size_t most);
+                                   const LinearLayer& layer, const SampleStore& data, size_t most,
+                                   const ColumnRange& columns);
 
 }  // namespace qtool

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "ops/gradient.h"
+#include "rounding/adaquant.h"
 #include "rounding/extract.h"
 #include "support/rng.h"
 #include "train/optimizer.h"
@@ -75,8 +76,13 @@ class Training {
            const ReconstructionOptions& options)
       : task_(task), options_(options), rng_(options.seed, 7), weights_(std::move(weights)) {
     build();
-    for (const RoundedWeight& each : weights_)
-      rounding_.emplace_back(each.weight->value, *each.params);
+    for (const RoundedWeight& each : weights_) {
+      if (options.adaquant) {
+        rounding_.push_back(std::make_unique<AdaQuant>(each.weight->value, *each.params));
+      } else {
+        rounding_.push_back(std::make_unique<SoftRounding>(each.weight->value, *each.params));
+      }
+    }
   }
 
   SegmentResult run() {
@@ -90,8 +96,9 @@ class Training {
       if (options_.advance) options_.advance(1);
     }
     for (size_t w = 0; w < weights_.size(); ++w) {
-      parameters_[w].value = rounding_[w].hard();
-      result.changed = std::max(result.changed, rounding_[w].changed());
+      parameters_[w].value = rounding_[w]->hard();
+      *weights_[w].params = rounding_[w]->params();
+      result.changed = std::max(result.changed, rounding_[w]->changed());
     }
     result.after = error();
     hand_back();
@@ -193,7 +200,7 @@ class Training {
     std::vector<size_t> rows(std::min(options_.batch, task_.samples));
     for (size_t& row : rows) row = rng_.below(static_cast<uint32_t>(task_.samples));
     for (size_t w = 0; w < rounding_.size(); ++w)
-      rounding_[w].soft(parameters_[w].value.data<float>());
+      rounding_[w]->soft(parameters_[w].value.data<float>());
     step_->run(batch(rows, options_.drop), {}, parameters_);
     const auto gradients = step_->gradients();
     const double at = static_cast<double>(i) / static_cast<double>(options_.iterations);
@@ -205,7 +212,7 @@ class Training {
       std::vector<float> gradient(gradients[w].data<float>().begin(),
                                   gradients[w].data<float>().end());
       for (float& each : gradient) each *= weight_of_error_;
-      rounding_[w].update(gradient, options_.rate, pulled ? options_.lambda : 0, beta);
+      rounding_[w]->update(gradient, {at, options_.rate, pulled ? options_.lambda : 0, beta});
     }
     const double cosine = 0.5 * (1 + std::cos(3.14159265358979 * at));
     for (size_t p = weights_.size(); p < parameters_.size(); ++p) {
@@ -243,7 +250,7 @@ class Training {
   std::vector<RoundedWeight> weights_;
   std::vector<Parameter*> outer_;      ///< weights, biases, scales
   std::vector<Parameter> parameters_;  ///< the same in the segment's graph
-  std::vector<SoftRounding> rounding_;
+  std::vector<std::unique_ptr<WeightRounding>> rounding_;
   std::vector<Optimizer> optimizers_;  ///< of biases and scales
   std::vector<Switch> switches_;
   std::vector<std::pair<std::string, ValueId>> lessons_;

@@ -19,6 +19,7 @@ struct ReconstructionOptions {
   double lambda = 0.01;        ///< of the regularizer
   double warm_up = 0.2;        ///< part of the iterations without it
   bool drop = false;           ///< QDrop
+  bool adaquant = false;       ///< weights by AdaQuant (adaquant.h), not AdaRound
   uint64_t seed = 1;
   std::function<void(size_t)> advance = {};  ///< told the iterations done
 };
@@ -34,10 +35,10 @@ struct SegmentTask {
   std::vector<Parameter*> scales;  ///< of activations
 };
 
-/// A weight to be rounded: the parameter, which ends on the grid.
+/// A weight to be rounded: the parameter, which ends on the grid, whose scales may learn along.
 struct RoundedWeight {
   Parameter* weight = nullptr;
-  const QuantParams* params = nullptr;
+  QuantParams* params = nullptr;
 };
 
 struct SegmentResult {

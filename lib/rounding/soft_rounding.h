@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "numerics/affine.h"
+#include "rounding/weight_rounding.h"
 
 namespace qtool {
 
@@ -14,22 +14,27 @@ namespace qtool {
 /// w / s, so that the soft weights are the float ones. The regularizer (equation 24)
 ///   lambda sum(1 - |2 h(V) - 1|^beta)
 /// brings h to 0 or 1 while beta falls.
-class SoftRounding {
+class SoftRounding : public WeightRounding {
  public:
   SoftRounding(const Tensor& weights, const QuantParams& params);
 
   /// Weights with h as it is.
-  void soft(std::span<float> weights) const;
+  void soft(std::span<float> weights) const override;
 
   /// Weights on the grid: up where h >= 1/2.
-  Tensor hard() const;
+  Tensor hard() const override;
+  const QuantParams& params() const override { return params_; }
 
   /// One step of Adam down the gradient of the loss and the regularizer, of which the first is
   /// given for the soft weights; lambda 0 leaves the second out.
   void update(std::span<const float> weight_gradient, double rate, double lambda, double beta);
 
   /// The part of weights that are not rounded to nearest.
-  double changed() const;
+  double changed() const override;
+
+  void update(std::span<const float> weight_gradient, const Moment& moment) override {
+    update(weight_gradient, moment.rate, moment.lambda, moment.beta);
+  }
 
  private:
   float weight(size_t i, float h) const;

@@ -120,7 +120,8 @@ std::vector<double> moments_of(const Build& b, const Tensor& x, const Shape& wei
   SampleStore store(DType::float32, {x.shape().begin() + 1, x.shape().end()},
                     static_cast<size_t>(x.shape()[0]), budget);
   store.write(0, x.view());
-  return second_moments(b.graph, builtin_ops(), *layer, store, 100);
+  const size_t columns = WeightMatrix(layer->weights, layer->axis).columns;
+  return second_moments(b.graph, builtin_ops(), *layer, store, 100, {0, columns});
 }
 
 TEST_CASE("second moments of a product are those of its rows, whichever way its weights lie") {

@@ -136,6 +136,32 @@ TEST_CASE("GPTQ loses less than rounding to nearest, and measured biases less ag
   CHECK(solved(Learning::nearest, true) < nearest);
 }
 
+TEST_CASE("SeqMSE and AdaQuant choose scales too, and what is written lies on them") {
+  const Narrow narrow;
+  const double nearest = narrow.error(narrow.graph, narrow.plan);
+  for (const bool adaquant : {false, true}) {
+    RoundingOptions options;
+    options.learning = adaquant ? Learning::reconstruction : Learning::scales;
+    options.learn_scales = adaquant;
+    options.training.adaquant = adaquant;
+    options.training.iterations = 150;
+    options.training.batch = 16;
+    const RoundedModel learned =
+        learn_rounding(narrow.graph, narrow.plan, source_of(narrow.samples, "image"), 48, options);
+    INFO(adaquant);
+    CHECK(narrow.error(learned.graph, learned.plan) < (adaquant ? 0.8 : 1.0) * nearest);
+    size_t changed = 0;
+    for (size_t p = 0; p < learned.plan.placements.size(); ++p) {
+      const Placement& placement = learned.plan.placements[p];
+      if (placement.kind != Placement::Kind::constant) continue;
+      const Tensor& after = *learned.graph.constant(placement.value);
+      CHECK(after.equals(fake_quantize(after, placement.params)));
+      changed += placement.params.scale != narrow.plan.placements[p].params.scale ? 1 : 0;
+    }
+    CHECK(changed == 4);
+  }
+}
+
 TEST_CASE("a measured bias takes off the mean error of its channel") {
   Build b;
   b.graph.set_type(b.input("x", {8, 2}),

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "exec/session_runner.h"
 #include "measure.h"
 #include "passes/batch.h"
@@ -26,6 +29,9 @@ RoundingOptions options_of(const Recipe& recipe) {
   options.measure_bias = recipe.measure_bias;
   if (recipe.rounding == Rounding::nearest) options.learning = Learning::nearest;
   if (recipe.rounding == Rounding::gptq) options.learning = Learning::second_moments;
+  if (recipe.rounding == Rounding::seqmse) options.learning = Learning::scales;
+  options.training.adaquant = recipe.rounding == Rounding::adaquant;
+  if (options.training.adaquant) options.learn_scales = true;
   options.training.drop = recipe.rounding == Rounding::qdrop;
   options.training.iterations = recipe.iterations.value_or(kIterations);
   return options;
@@ -45,6 +51,12 @@ void take_weights(Graph& graph, const Graph& learned) {
     if (constant == nullptr || constant->dtype() != DType::float32) continue;
     if (graph.value(id).constant != constant) graph.set_constant(id, constant);
   }
+}
+
+/// Four square matrices of doubles are held of the columns' second moments and their inverse.
+size_t columns_within(uint64_t bytes) {
+  const double columns = std::sqrt(static_cast<double>(bytes) / (4 * sizeof(double)));
+  return std::clamp<size_t>(static_cast<size_t>(columns), 64, 8192);
 }
 
 }  // namespace
@@ -72,6 +84,7 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   Loader loader(*data.dataset, data.order, {.batch_size = batch_size(inputs, some.batch, 16)});
   RoundingOptions options = options_of(recipe);
   options.memory = for_samples(memory_limit);
+  if (memory_limit) options.most_columns = columns_within(options.memory / 2);
   std::optional<Progress> progress;
   const bool trains = options.learning == Learning::reconstruction;
   options.begin = [&](size_t segment, size_t segments, const std::string& name) {

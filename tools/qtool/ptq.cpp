@@ -11,7 +11,6 @@
 #include "ptq_weights.h"
 #include "quant/algorithms/equalize.h"
 #include "quant/algorithms/smooth_quant.h"
-#include "quant/insert_qdq.h"
 #include "quant/summary.h"
 #include "static_plan.h"
 #include "support/text.h"
@@ -64,6 +63,9 @@ void check(const PtqFlags& flags) {
   if (!flags.mode.is_static()) check_static_flags(flags);
   if (flags.mode.is_static() && flags.plan.recipe().rounding == Rounding::hqq)
     throw usage_error("hqq is for --mode weight-only", "With activations, choose gptq.");
+  if (flags.plan.recipe().awq && flags.mode.mode != "weight-only")
+    throw usage_error("awq is for --mode weight-only",
+                      "With activations in codes, smooth-quant does the like, by itself.");
   if (flags.plan.block && flags.mode.mode != "weight-only")
     throw usage_error("--block belongs to --mode weight-only", "Leave one of the two out.");
   if (flags.format == (flags.mode.is_static() ? "matmul-nbits" : "qoperator")) {
@@ -72,7 +74,7 @@ void check(const PtqFlags& flags) {
   }
   if (flags.mode.half_io && flags.mode.mode != "float16")
     throw usage_error("--half-io belongs to --mode float16", "Add it, or leave --half-io out.");
-  const bool learning = learns(flags.plan.recipe());
+  const bool learning = learns(flags.plan.recipe()) || flags.plan.recipe().awq;
   if (learning && !flags.data.given())
     throw usage_error("the method learns from samples, and there are none", "Give --data.");
   const bool ranges_of_data = flags.data.given() && !learning;
@@ -121,7 +123,14 @@ struct Outcome {
 
 Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, const Globals& globals,
                             Log& log) {
-  const Target target = flags.plan.load();
+  Target target = flags.plan.load();
+  if (!flags.from_plan.empty()) {
+    within_frame([&] { return flags.from_plan; },
+                 [&] {
+                   const auto opset = member<int64_t>(read_json(flags.from_plan), "opset");
+                   target.opset = std::max(target.opset, std::min<int64_t>(opset, 21));
+                 });
+  }
   Outcome result;
   Graph& graph = result.graph;
   graph = quantizable_graph(model, target, log);
@@ -156,7 +165,7 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
                                      : static_plan(graph, table, target, recipe, recalibrate);
                         });
   }
-  if (plan.placements.empty()) {
+  if (plan.placements.empty() && plan.dynamic.empty()) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +
                             summary(plan, graph));
   }
@@ -166,7 +175,7 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
     within_frame([&] { return flags.model; },
                  [&] { learn(graph, plan, recipe, flags.data, limit, globals, log); });
   }
-  insert_qdq(graph, plan);
+  carry_out(graph, plan);
   if (flags.format == "qoperator") result.text += form_text(to_qoperator_form(graph));
   stamp(graph, model, plan.target);
   result.notes = plan.notes;

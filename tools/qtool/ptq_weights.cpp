@@ -3,11 +3,14 @@
 
 #include <fmt/format.h>
 
+#include "exec/session_runner.h"
 #include "learning.h"
 #include "passes/matmul_nbits_form.h"
+#include "quant/algorithms/smooth_quant.h"
 #include "quant/algorithms/weight_only.h"
 #include "quant/insert_qdq.h"
 #include "quant/names.h"
+#include "rounding/awq.h"
 
 namespace qtool {
 
@@ -15,6 +18,7 @@ namespace {
 
 /// With the block of MatMulNBits where scales are per channel.
 constexpr int64_t kUsualBlock = 32;
+constexpr size_t kAwqSamples = 128;
 
 std::vector<NodeId> readers(const QuantPlan& plan) {
   std::vector<NodeId> nodes;
@@ -40,16 +44,51 @@ double bits_a_weight(const QuantPlan& plan, const Graph& graph) {
 
 }  // namespace
 
+namespace {
+
+/// The tensors that were divided, and the weights behind them multiplied.
+size_t scale_by_awq(Graph& graph, const Recipe& recipe, const DataOptions& data,
+                    const Globals& globals, Log& log) {
+  const std::vector<RunnerValue> inputs = declared_inputs(graph);
+  DataOptions some = data;
+  if (!some.samples) some.usual_samples = kAwqSamples;
+  const auto opened = some.open(inputs, &log);
+  Loader loader(*opened.dataset, opened.order, {.batch_size = batch_size(inputs, data.batch, 4)});
+  Progress progress("awq", "samples", opened.order.size(), globals.progress());
+  const auto source = [&]() -> std::optional<FeedBatch> {
+    auto next = loader.next();
+    if (!next) return std::nullopt;
+    progress.advance(next->size);
+    TensorMap fed = feeds(*next, inputs);
+    return FeedBatch{std::move(fed), std::move(next->ids)};
+  };
+  const ProductRows rows = rows_of_products(graph, builtin_ops(), source);
+  progress.finish();
+  const std::vector<Smoothing> found = find_awq(graph, builtin_ops(), recipe, rows);
+  smooth(graph, found);
+  for (const Smoothing& each : found) log.info(each.tensor + ": " + each.reason);
+  return found.size();
+}
+
+}  // namespace
+
 ConvertedModel convert_weights(const LoadedModel& model, const DataOptions& data,
                                const Recipe& recipe, const std::string& format,
                                std::optional<uint64_t> memory_limit, const Globals& globals,
                                Log& log) {
   const bool packed = format == "matmul-nbits";
-  const bool wide = recipe.weight_bits.value_or(8) == 4 || recipe.block > 0;
+  Recipe of_mode = recipe;
+  of_mode.mode = "weight-only";
+  const bool wide = needs_packed_weights(of_mode);
   Target any;
   any.opset = wide && !packed ? 21 : 13;
   ConvertedModel result;
   result.graph = quantizable_graph(model, any, log);
+  size_t scaled = 0;
+  if (recipe.awq) {
+    within_frame([&] { return model.path.string(); },
+                 [&] { scaled = scale_by_awq(result.graph, recipe, data, globals, log); });
+  }
   QuantPlan plan = within_frame([&] { return model.path.string(); },
                                 [&] { return plan_weights(result.graph, builtin_ops(), recipe); });
   if (recipe.rounding == Rounding::hqq) improve_by_hqq(result.graph, plan);
@@ -59,6 +98,7 @@ ConvertedModel convert_weights(const LoadedModel& model, const DataOptions& data
   }
   result.text = fmt::format("weights of {} layers: {:.2f} bits each, scales included\n",
                             plan.quantized.size(), bits_a_weight(plan, result.graph));
+  if (recipe.awq) result.text += fmt::format("awq: {} tensors scaled\n", scaled);
   result.converted = plan.quantized.size();
   result.kept = plan.skipped.size();
   const std::vector<NodeId> nodes = readers(plan);

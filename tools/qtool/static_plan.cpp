@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "static_plan.h"
 
+#include "passes/quantize_dynamically.h"
 #include "quant/algorithms/equalize.h"
 #include "quant/algorithms/smooth_quant.h"
+#include "quant/algorithms/weight_only.h"
+#include "quant/insert_qdq.h"
 
 namespace qtool {
 
@@ -30,7 +33,17 @@ QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& targe
   }
   QuantPlan plan = smooth_and_plan(graph, builtin_ops(), table, target, recipe);
   plan.equalized = std::move(equalized);
+  add_modes(graph, builtin_ops(), recipe, plan);
   return plan;
+}
+
+void carry_out(Graph& graph, const QuantPlan& plan) {
+  std::vector<std::string> others(graph.node_id_bound(), "not of mode dynamic");
+  for (const NodeId id : plan.dynamic) others[static_cast<size_t>(id)].clear();
+  insert_qdq(graph, plan);
+  if (plan.dynamic.empty()) return;
+  others.resize(graph.node_id_bound(), "new");
+  quantize_dynamically(graph, builtin_ops(), others);
 }
 
 }  // namespace qtool

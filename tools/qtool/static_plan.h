@@ -18,4 +18,7 @@ QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& targe
                       const Recipe& recipe,
                       const std::function<CalibrationTable(const Graph&)>& recalibrate = nullptr);
 
+/// The edit: insert_qdq, then the nodes that are quantized at run time.
+void carry_out(Graph& graph, const QuantPlan& plan);
+
 }  // namespace qtool

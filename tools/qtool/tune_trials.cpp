@@ -11,6 +11,7 @@ std::vector<Trial> trials(const TrialBase& base) {
   // JSON's texts are YAML's as well.
   std::string head = fmt::format("schema: qtool.recipe/1\ntarget: {}\n", Json(base.target).dump());
   if (!base.bits.empty()) head += fmt::format("bits: {}\n", base.bits);
+  if (base.packed) head += "pack: true\n";
   std::vector<Trial> list{
       {"default", head},
       {"minmax", head + "activations: minmax\nweights: minmax\n"},
@@ -22,7 +23,7 @@ std::vector<Trial> trials(const TrialBase& base) {
     list.push_back({"cle", head + "method: [cle]\n"});
     list.push_back({"cle, empirical-bias", head + "method: [cle, empirical-bias]\n"});
   }
-  const bool few = !base.bits.empty();
+  const bool few = !base.bits.empty() || base.few;
   if (few) list.push_back({"gptq", head + "method: [gptq]\n", true});
   list.push_back({"adaround", head + "method: [adaround]\n", true});
   if (few) list.push_back({"qdrop", head + "method: [qdrop]\n", true});

@@ -20,6 +20,8 @@ struct TrialBase {
   std::string target;      ///< name or file
   std::string bits;        ///< as --bits, or empty
   bool one_scale = false;  ///< the target's weights have one scale a tensor
+  bool packed = false;     ///< codes of 4 bits and fewer in 4-bit types
+  bool few = false;        ///< widths below 8 come with rules
 };
 
 /// From cheap to dear: ranges, then biases and channels, then what learns.

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
 
 #include "numerics/layout.h"
 #include "numerics/range.h"
+#include "quant/rules.h"
 #include "support/parallel.h"
 
 namespace qtool {
@@ -104,57 +106,145 @@ Grid hqq(std::span<const float> w, Grid start, const QuantType& type, bool symme
 
 }  // namespace
 
-QuantPlan plan_weights(const Graph& graph, const OpRegistry& ops, const Recipe& recipe) {
-  const int64_t block = recipe.block;
+namespace {
+
+void check_block(int64_t block) {
   if (block != 0 && (block < 16 || (block & (block - 1)) != 0)) {
     throw usage_error(fmt::format("blocks of {} elements", block),
                       "Blocks are a power of two from 16 on, such as --block 32.");
   }
-  const int bits = recipe.weight_bits.value_or(8);
-  const QuantType type{bits, bits == 8, bits == 8};
-  const Scheme scheme = bits == 8 ? Scheme::symmetric : Scheme::asymmetric;
+}
+
+/// Grids for the weights of one node after the other.
+class WeightPlanner {
+ public:
+  WeightPlanner(const Graph& graph, const OpRegistry& ops, const Recipe& recipe, QuantPlan& plan)
+      : graph_(graph), ops_(ops), recipe_(recipe), facts_(infer_facts(graph, ops)),
+        rules_(PlanContext{graph, ops, facts_, target_, recipe}), plan_(plan) {}
+
+  /// Whether it has weights of its own.
+  bool add(NodeId id) {
+    const auto weights = weights_of(graph_, ops_, facts_, id);
+    if (!weights) return false;
+    const WeightGrid grid = *this->grid(id);
+    const Use use{id, weights->slot};
+    plan_.quantized.push_back(id);
+    if (grid.bits <= 4 || grid.block > 0) plan_.opset = std::max<int64_t>(plan_.opset, 21);
+    const std::tuple key{weights->value, grid.axis, grid.bits, grid.block};
+    if (const auto found = placed_.find(key); found != placed_.end()) {
+      plan_.placements[found->second].uses.push_back(use);
+      return true;
+    }
+    QuantParams params =
+        within_frame([&] { return "weights \"" + graph_.value(weights->value).name + '"'; },
+                     [&] { return weight_grid(*graph_.constant(weights->value), grid); });
+    placed_.emplace(key, plan_.placements.size());
+    plan_.placements.push_back({Placement::Kind::constant,
+                                weights->value,
+                                {use},
+                                false,
+                                std::move(params),
+                                std::string(grid.least ? "mse" : "minmax") +
+                                    (grid.block > 0 ? fmt::format(", blocks of {}", grid.block)
+                                                    : std::string(", a scale a result"))});
+    return true;
+  }
+
+  std::optional<WeightGrid> grid(NodeId id) const {
+    const auto weights = weights_of(graph_, ops_, facts_, id);
+    if (!weights) return std::nullopt;
+    const Wishes& wishes = rules_.of(id);
+    const int64_t block = wishes.block.value_or(recipe_.block);
+    check_block(block);
+    WeightGrid made;
+    made.bits = wishes.weight_bits.value_or(recipe_.weight_bits.value_or(8));
+    const QuantType type{made.bits, true, true};
+    made.least = wishes.weight_method.value_or(weight_method(recipe_, type)) == WeightMethod::mse;
+    const bool blocked = block > 0 && graph_.constant(weights->value)->rank() == 2;
+    made.axis = blocked ? 1 - weights->axis : weights->axis;
+    made.block = blocked ? block : 0;
+    return made;
+  }
+
+  bool has_weights(NodeId id) const { return weights_of(graph_, ops_, facts_, id).has_value(); }
+
+ private:
+  const Graph& graph_;
+  const OpRegistry& ops_;
+  const Recipe& recipe_;
+  const Target target_;
+  Facts facts_;
+  Rules rules_;
+  QuantPlan& plan_;
+  std::map<std::tuple<ValueId, int, int, int64_t>, size_t> placed_;
+};
+
+}  // namespace
+
+QuantParams weight_grid(const Tensor& weights, const WeightGrid& grid) {
+  const QuantType type{grid.bits, grid.bits == 8, grid.bits == 8};
+  const Scheme scheme = grid.bits == 8 ? Scheme::symmetric : Scheme::asymmetric;
+  const auto ranges = grid.least ? mse_weight_ranges(weights, type, scheme, grid.axis, grid.block)
+                                 : weight_ranges(weights, grid.axis, grid.block);
+  return choose_params(ranges, type, scheme, grid.axis, grid.block);
+}
+
+WeightGrid wished_grid(const Graph& graph, const OpRegistry& ops, const Recipe& recipe, NodeId id) {
+  QuantPlan none;
+  const auto grid = WeightPlanner(graph, ops, recipe, none).grid(id);
+  QTOOL_CHECK(grid.has_value(), graph.describe(id) + " has no weights");
+  return *grid;
+}
+
+QuantPlan plan_weights(const Graph& graph, const OpRegistry& ops, const Recipe& recipe) {
+  check_block(recipe.block);
+  for (const RecipeRule& rule : recipe.rules) {
+    if (rule.mode && *rule.mode != NodeMode::keep_float)
+      throw usage_error("a rule with a mode in a recipe of mode weight-only",
+                        "Rules choose modes where the recipe has none: leave out its mode.");
+  }
   const std::vector<std::string> excluded = exclusions(graph, recipe);
-  const Facts facts = infer_facts(graph, ops);
   QuantPlan plan;
   plan.target = "weight-only";
-  std::map<std::pair<ValueId, int>, size_t> placed;  // by value and axis of the scales
+  plan.opset = 13;
+  WeightPlanner planner(graph, ops, recipe, plan);
   for (const NodeId id : graph.nodes()) {
-    const auto weights = weights_of(graph, ops, facts, id);
-    if (!weights) continue;
-    if (const std::string& why = excluded[static_cast<size_t>(id)]; !why.empty()) {
+    const std::string& why = excluded[static_cast<size_t>(id)];
+    if (why.empty()) {
+      planner.add(id);
+    } else if (planner.has_weights(id)) {
       plan.skipped.push_back({id, why});
-      continue;
     }
-    const Tensor& tensor = *graph.constant(weights->value);
-    const bool blocked = block > 0 && tensor.rank() == 2;
-    const int axis = blocked ? 1 - weights->axis : weights->axis;
-    const Use use{id, weights->slot};
-    plan.quantized.push_back(id);
-    if (const auto found = placed.find({weights->value, axis}); found != placed.end()) {
-      plan.placements[found->second].uses.push_back(use);
-      continue;
-    }
-    const bool least = weight_method(recipe, type) == WeightMethod::mse;
-    const auto ranges = within_frame(
-        [&] { return "weights \"" + graph.value(weights->value).name + '"'; },
-        [&] {
-          return least ? mse_weight_ranges(tensor, type, scheme, axis, blocked ? block : 0)
-                       : weight_ranges(tensor, axis, blocked ? block : 0);
-        });
-    placed.emplace(std::pair(weights->value, axis), plan.placements.size());
-    plan.placements.push_back(
-        {Placement::Kind::constant,
-         weights->value,
-         {use},
-         false,
-         choose_params(ranges, type, scheme, axis, blocked ? block : 0),
-         std::string(least ? "mse" : "minmax") +
-             (blocked ? fmt::format(", blocks of {}", block) : std::string(", a scale a result"))});
   }
   if (plan.placements.empty())
     throw unsupported_error("no layer has weights that could be stored in fewer bits");
-  plan.opset = bits == 4 || block > 0 ? 21 : 13;
   return plan;
+}
+
+void add_modes(const Graph& graph, const OpRegistry& ops, const Recipe& recipe, QuantPlan& plan) {
+  const std::vector<NodeMode> modes = node_modes(graph, recipe);
+  WeightPlanner planner(graph, ops, recipe, plan);
+  const auto settled = [&](NodeId id) {
+    std::erase_if(plan.skipped, [&](const SkippedNode& skipped) { return skipped.node == id; });
+  };
+  for (const NodeId id : graph.nodes()) {
+    const NodeMode mode = modes[static_cast<size_t>(id)];
+    if (mode == NodeMode::weight_only && planner.add(id)) settled(id);
+    if (mode != NodeMode::dynamic || !planner.has_weights(id)) continue;
+    plan.dynamic.push_back(id);
+    settled(id);
+  }
+}
+
+bool needs_packed_weights(const Recipe& recipe) {
+  const bool all = recipe.mode == "weight-only";
+  const auto packed = [&](const Wishes& wishes) {
+    const int bits = wishes.weight_bits.value_or(recipe.weight_bits.value_or(8));
+    return bits <= 4 || wishes.block.value_or(recipe.block) > 0;
+  };
+  return (all && packed({})) || std::ranges::any_of(recipe.rules, [&](const RecipeRule& rule) {
+           return (all || rule.mode == NodeMode::weight_only) && packed(rule.wishes);
+         });
 }
 
 void improve_by_hqq(const Graph& graph, QuantPlan& plan) {

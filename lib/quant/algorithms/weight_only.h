@@ -15,6 +15,24 @@ namespace qtool {
 /// (unsupported): no weights at all.
 QuantPlan plan_weights(const Graph& graph, const OpRegistry& ops, const Recipe& recipe);
 
+/// The grid of one weight, as plan_weights makes it.
+struct WeightGrid {
+  int bits = 8;
+  int axis = 0;       ///< of the scales
+  int64_t block = 0;  ///< along the axis; 0: one a slice
+  bool least = true;  ///< least squared error, otherwise minmax
+};
+WeightGrid wished_grid(const Graph& graph, const OpRegistry& ops, const Recipe& recipe, NodeId id);
+QuantParams weight_grid(const Tensor& weights, const WeightGrid& grid);
+
+/// To the plan of the other nodes: grids for the weights of those that a rule of the recipe has as
+/// weight-only, and the names of those that it has as dynamic (passes/quantize_dynamically.h does
+/// the rest, behind insert_qdq). Nodes without weights stay float. Errors: as above.
+void add_modes(const Graph& graph, const OpRegistry& ops, const Recipe& recipe, QuantPlan& plan);
+
+/// Whether such rules, or the recipe's own mode, make what only opset 21 has: 4-bit types, blocks.
+bool needs_packed_weights(const Recipe& recipe);
+
 /// HQQ (Badri and Shaji 2023, Half-Quadratic Quantization of Large Machine Learning Models):
 /// alternates between sparse errors e, by the shrinkage of the 0.7-norm, and a grid that is best
 /// for w - e in squares, so that outliers weigh less. Zero points are rounded to codes, as formats

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rounding/element_grids.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "numerics/layout.h"
+
+namespace qtool {
+
+ElementGrids::ElementGrids(const Shape& shape, const QuantParams& params) {
+  const auto count = static_cast<size_t>(element_count(shape));
+  for (std::vector<float>* each : {&scale, &lowest, &highest}) each->resize(count);
+  slice.resize(count);
+  const auto set = [&](int64_t index, int64_t of) {
+    const auto i = static_cast<size_t>(index);
+    const auto s = static_cast<size_t>(of);
+    scale[i] = params.scale[s];
+    lowest[i] = static_cast<float>(params.type.lowest() - params.zero_point[s]);
+    highest[i] = static_cast<float>(params.type.highest() - params.zero_point[s]);
+    slice[i] = static_cast<uint32_t>(s);
+  };
+  ScaleLayout(shape, params.axis, params.block_size)
+      .for_each_run(
+          [&](int64_t begin, int64_t run, int64_t of) {
+            for (int64_t i = 0; i < run; ++i) set(begin + i, of);
+          },
+          [&](int64_t begin, int64_t run, int64_t of) {
+            for (int64_t i = 0; i < run; ++i) set(begin + i, of + i);
+          });
+}
+
+float ElementGrids::nearest(size_t i, float w, float with_scale) const {
+  return std::clamp(std::nearbyint(w / with_scale), lowest[i], highest[i]) * with_scale + 0.0F;
+}
+
+bool powers_of_two(const QuantParams& params) {
+  return std::ranges::all_of(params.scale, [](float scale) {
+    int exponent = 0;
+    return std::frexp(scale, &exponent) == 0.5F;
+  });
+}
+
+}  // namespace qtool
