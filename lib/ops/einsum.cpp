@@ -10,6 +10,7 @@
 #include "ops/einsum_equation.h"
 #include "ops/elements.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "support/checked.h"
 #include "support/text.h"
@@ -326,6 +327,7 @@ void register_einsum(OpRegistry& ops) {
            .reference = einsum_reference,
            .tolerance = kAccumulated,
            .lower = lower_einsum,
+           .gradient = einsum_gradient,
            .macs = einsum_macs});
 }
 

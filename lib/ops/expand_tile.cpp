@@ -182,6 +182,7 @@ void register_expand_tile(OpRegistry& ops) {
   tile.infer = infer_tile;
   tile.reference = tile_reference;
   tile.lower = lower_tile;
+  tile.gradient = tile_gradient;
   ops.add(std::move(tile));
 }
 

@@ -6,6 +6,7 @@
 #include "kernels/host/normalize.h"
 #include "ops/along_axis.h"
 #include "ops/families.h"
+#include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -173,6 +174,7 @@ OpDef same_type_record(const char* type, int since, void (*infer)(InferContext&)
 void register_response_norm(OpRegistry& ops) {
   OpDef response = same_type_record("LRN", 1, infer_response, response_reference);
   response.lower = lower_response;
+  response.gradient = response_norm_gradient;
   ops.add(std::move(response));
   ops.add(same_type_record("LpNormalization", 1, infer_lp_norm, lp_norm_reference));
   ops.add(same_type_record("MeanVarianceNormalization", 9, infer_mean_variance,

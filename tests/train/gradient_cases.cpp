@@ -177,6 +177,27 @@ std::vector<GradientCase> arithmetic_gradients() {
                  .attributes = {{"epsilon", 0.01F}},
                  .inputs = {x, smooth({3}, 2), smooth({3}, 3)},
                  .wanted = {0, 1, 2}});
+  all.push_back({.name = "",
+                 .op = "LRN",
+                 .attributes = {{"size", int64_t{3}}, {"alpha", 0.4F}, {"beta", 0.6F}},
+                 .inputs = {smooth({2, 5, 2, 2})}});
+  all.push_back({.name = "an even window",
+                 .op = "LRN",
+                 .attributes = {{"size", int64_t{4}}, {"alpha", 0.4F}, {"bias", 2.0F}},
+                 .inputs = {smooth({1, 6, 3})}});
+  const auto einsum = [&](const char* equation, std::vector<Constant> inputs) {
+    std::vector<int> wanted;
+    for (size_t i = 0; i < inputs.size(); ++i) wanted.push_back(static_cast<int>(i));
+    all.push_back({.name = equation,
+                   .op = "Einsum",
+                   .attributes = {{"equation", text(equation)}},
+                   .inputs = std::move(inputs),
+                   .wanted = std::move(wanted)});
+  };
+  einsum("bhqd,bhkd->bhqk", {smooth({2, 2, 3, 4}), smooth({2, 2, 5, 4}, 2)});
+  einsum("ij,jk,kl->il", {smooth({2, 3}), smooth({3, 4}, 2), smooth({4, 2}, 3)});
+  einsum("...ij,jk", {smooth({2, 3, 4}), smooth({4, 2}, 2)});
+  einsum("...i,...i->...", {smooth({2, 3, 4}), smooth({1, 4}, 2)});
   for (const int64_t opset : {18, 21}) {
     const Shape numbers = opset == 18 ? Shape{2} : Shape{4};
     all.push_back({.name = "opset " + std::to_string(opset),
@@ -207,6 +228,7 @@ std::vector<GradientCase> movement_gradients() {
        .op = "Where",
        .inputs = {flags({true, false, true, true, false}), x, smooth({4, 1}, 2)},
        .wanted = {1, 2}},
+      {.name = "", .op = "Tile", .inputs = {smooth({2, 1, 3}), s64({3}, {1, 4, 2})}},
       {.name = "", .op = "Dropout", .inputs = {x}},
       {.name = "",
        .op = "DepthToSpace",

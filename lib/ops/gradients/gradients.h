@@ -45,7 +45,8 @@ void space_to_depth_gradient(GradContext& context);
 void conv_transpose_gradient(GradContext& context);
 void instance_norm_gradient(GradContext& context);
 void group_norm_gradient(GradContext& context);
-void recurrent_gradient(GradContext& context);  ///< RNN, GRU, LSTM
+void response_norm_gradient(GradContext& context);  ///< LRN
+void recurrent_gradient(GradContext& context);      ///< RNN, GRU, LSTM
 
 void reshape_gradient(GradContext& context);  ///< the same elements under another shape
 void transpose_gradient(GradContext& context);
@@ -59,9 +60,11 @@ void identity_gradient(GradContext& context);
 void gather_gradient(GradContext& context);
 void where_gradient(GradContext& context);
 void expand_gradient(GradContext& context);
+void tile_gradient(GradContext& context);
 
 void gemm_gradient(GradContext& context);
 void matmul_gradient(GradContext& context);
+void einsum_gradient(GradContext& context);
 void conv_gradient(GradContext& context);
 void max_pool_gradient(GradContext& context);
 void average_pool_gradient(GradContext& context);

@@ -4,6 +4,7 @@
 // LayerNormalizationGradient (gy, x, scale) → gx, gscale, gbias, where they are those of each row.
 #include <cmath>
 
+#include "ops/along_axis.h"
 #include "ops/gradients/gradients.h"
 #include "ops/reals.h"
 #include "ops/shapes.h"
@@ -75,6 +76,47 @@ std::vector<Tensor> layer_norm_gradient_reference(const ReferenceCall& call) {
   results.push_back(real_tensor(x.dtype(), call.input(2).shape(), gscale));
   results.push_back(real_tensor(x.dtype(), call.input(2).shape(), gbias));
   return results;
+}
+
+/// For y = x s^-beta, s = bias + alpha / size * sum of x² over a window of channels:
+/// gx_j = gy_j s_j^-beta - 2 alpha beta / size x_j sum over the windows that j is in of gy x
+/// s^(-beta-1).
+std::vector<Tensor> response_gradient_reference(const ReferenceCall& call) {
+  const Attributes& attributes = call.node.attributes();
+  const int64_t size = attributes.integer("size", 1);
+  const auto share =
+      static_cast<double>(attributes.real("alpha", 1e-4F)) / static_cast<double>(size);
+  const auto beta = static_cast<double>(attributes.real("beta", 0.75F));
+  const auto bias = static_cast<double>(attributes.real("bias", 1.0F));
+  const Tensor& input = call.input(1);
+  const std::vector<double> gy = reals(call, 0);
+  const std::vector<double> x = reals(call, 1);
+  std::vector<double> gx(x.size());
+  const AlongAxis view(input.shape(), 1);
+  const int64_t before = (size - 1) / 2;
+  const int64_t after = size - 1 - before;
+  const auto window = [&](int64_t c, int64_t back, int64_t ahead, auto&& term) {
+    double sum = 0;
+    const int64_t last = std::min(view.along - 1, c + ahead);
+    for (int64_t k = std::max<int64_t>(0, c - back); k <= last; ++k) sum += term(k);
+    return sum;
+  };
+  std::vector<double> base(static_cast<size_t>(view.along));
+  view.for_lines([&](int64_t o, int64_t i) {
+    const auto at = [&](int64_t c) { return view.index(o, c, i); };
+    const auto base_of = [&](int64_t c) -> double& { return base[static_cast<size_t>(c)]; };
+    for (int64_t c = 0; c < view.along; ++c) {
+      base_of(c) =
+          bias + share * window(c, before, after, [&](int64_t k) { return x[at(k)] * x[at(k)]; });
+    }
+    for (int64_t c = 0; c < view.along; ++c) {
+      const double others = window(c, after, before, [&](int64_t k) {
+        return gy[at(k)] * x[at(k)] * std::pow(base_of(k), -beta - 1);
+      });
+      gx[at(c)] = gy[at(c)] * std::pow(base_of(c), -beta) - 2 * share * beta * x[at(c)] * others;
+    }
+  });
+  return one_result(real_tensor(input.dtype(), input.shape(), gx));
 }
 
 void infer_batch_norm_gradient(InferContext& context) {
@@ -221,7 +263,14 @@ void group_norm_gradient(GradContext& context) {
   if (context.wants(2)) context.give(2, sum(gy, 2));
 }
 
+void response_norm_gradient(GradContext& context) {
+  context.give(0, context.emit("LRNGradient", {context.upstream(), context.input(0)},
+                               context.node.attributes()));
+}
+
 void register_training_normalization(OpRegistry& ops) {
+  ops.add(
+      training_record("LRNGradient", {2, 2}, {1, 1}, infer_like<1>, response_gradient_reference));
   ops.add(training_record("LayerNormalizationGradient", {3, 3}, {1, 3}, infer_batch_norm_gradient,
                           layer_norm_gradient_reference));
   ops.add(training_record("BatchNormalizationGradient", {5, 5}, {1, 3}, infer_batch_norm_gradient,

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gradients of Gemm and MatMul, by the op Product: MatMul whose operands may be stored transposed.
+#include <algorithm>
+#include <map>
+
 #include "kernels/reference/reference.h"
+#include "ops/einsum_equation.h"
 #include "ops/gradients/gradients.h"
 #include "ops/lowering.h"
 #include "ops/reals.h"
@@ -164,6 +168,51 @@ void matmul_gradient(GradContext& context) {
   const bool shared = b->size() == 2;
   const ValueId whole = product(context, context.input(0), true, gy, false, shared);
   context.give(1, shared ? whole : context.emit("SumLike", {whole, context.input(1)}));
+}
+
+/// Of an input the sum of products of the gradient and the other inputs, over the labels that it
+/// has not itself. Axes under an ellipsis get letters.
+void einsum_gradient(GradContext& context) {
+  const NodeView& node = context.node;
+  std::vector<size_t> ranks;
+  for (size_t i = 0; i < context.input_count(); ++i) {
+    const auto& shape = node.input_type(i).shape;
+    if (!shape) throw unsupported_error("the rank of its input is not known");
+    ranks.push_back(shape->size());
+  }
+  const EinsumEquation equation = parse_equation(node.attributes().text("equation", ""), ranks);
+  std::map<int, char> letters;
+  const auto term = [&](const std::vector<int>& labels) {
+    std::string text;
+    for (const int label : labels) {
+      const size_t next = letters.size();
+      if (next >= 52) throw unsupported_error("it has more than 52 labels");
+      const char fresh = static_cast<char>(next < 26 ? 'a' + next : 'A' + (next - 26));
+      text += letters.emplace(label, fresh).first->second;
+    }
+    return text;
+  };
+  for (size_t i = 0; i < context.input_count(); ++i) {
+    if (!context.wants(i)) continue;
+    std::string text = term(equation.output);
+    std::vector<ValueId> inputs{context.upstream()};
+    for (size_t other = 0; other < context.input_count(); ++other) {
+      if (other == i) continue;
+      text += ',' + term(equation.inputs[other]);
+      inputs.push_back(context.input(other));
+    }
+    const std::string result = term(equation.inputs[i]);
+    for (const char letter : result) {
+      if (text.find(letter) == std::string::npos)
+        throw unsupported_error("a label stands in one input alone");
+      if (std::ranges::count(result, letter) > 1)
+        throw unsupported_error("a label stands twice in an input");
+    }
+    Attributes attributes;
+    attributes.set("equation", text + "->" + result);
+    const ValueId sum = context.emit_onnx("Einsum", std::move(inputs), std::move(attributes));
+    context.give(i, context.emit("SumLike", {sum, context.input(i)}));
+  }
 }
 
 void register_training_product(OpRegistry& ops) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gradients of ops that pick or repeat elements: Gather, Where, Expand; with GatherGradient (gy, x,
-// indices) → gx, which adds what came from one place.
+// Gradients of ops that pick or repeat elements: Gather, Where, Expand, Tile; with GatherGradient
+// (gy, x, indices) → gx, which adds what came from one place, and TileGradient (gy, x) → gx.
 #include "ops/along_axis.h"
 #include "ops/gradients/gradients.h"
 #include "ops/indices.h"
@@ -28,7 +28,30 @@ std::vector<Tensor> gather_gradient_reference(const ReferenceCall& call) {
   return one_result(real_tensor(x.dtype(), x.shape(), sums));
 }
 
+std::vector<Tensor> tile_gradient_reference(const ReferenceCall& call) {
+  const Shape& small = call.input(1).shape();
+  const Shape& large = call.input(0).shape();
+  const std::vector<double> from = reals(call, 0);
+  std::vector<double> sums(static_cast<size_t>(element_count(small)), 0.0);
+  for (size_t i = 0; i < from.size(); ++i) {
+    auto rest = static_cast<int64_t>(i);
+    int64_t place = 0;
+    int64_t stride = 1;
+    for (size_t d = large.size(); d-- > 0;) {
+      place += rest % large[d] % small[d] * stride;
+      stride *= small[d];
+      rest /= large[d];
+    }
+    sums[static_cast<size_t>(place)] += from[i];
+  }
+  return one_result(real_tensor(call.input(1).dtype(), small, sums));
+}
+
 }  // namespace
+
+void tile_gradient(GradContext& context) {
+  context.give(0, context.emit("TileGradient", {context.upstream(), context.input(0)}));
+}
 
 void gather_gradient(GradContext& context) {
   Attributes attributes;
@@ -57,6 +80,7 @@ void expand_gradient(GradContext& context) {
 void register_training_selection(OpRegistry& ops) {
   ops.add(
       training_record("GatherGradient", {3, 3}, {1, 1}, infer_like<1>, gather_gradient_reference));
+  ops.add(training_record("TileGradient", {2, 2}, {1, 1}, infer_like<1>, tile_gradient_reference));
 }
 
 }  // namespace qtool
