@@ -6,6 +6,7 @@
 #include "exec/program.h"
 #include "exec/split_codes.h"
 #include "exec/values.h"
+#include "exec/wide_codes.h"
 #include "ops/fused_gelu.h"
 #include "ops/qoperator.h"
 
@@ -267,7 +268,9 @@ void compile(const Graph& graph, const OpRegistry& ops, const SessionOptions& op
   }
   std::optional<Graph> expanded;
   if (has_qoperators(graph)) expand_qoperators(expanded.emplace(graph));
-  const Graph& qdq = expanded ? *expanded : graph;
+  const Graph& given = expanded ? *expanded : graph;
+  const auto widened = with_wide_codes(given, ops);
+  const Graph& qdq = widened ? *widened : given;
   const std::set<ValueId> kept(options.taps.begin(), options.taps.end());
   const auto split = with_split_codes(qdq, ops, kept);
   const Graph& moved = split ? *split : qdq;

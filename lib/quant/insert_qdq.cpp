@@ -42,13 +42,12 @@ class Inserter {
     graph_.erase(input);
   }
 
-  /// The element type of codes: 4-bit ones exist since opset 21, the others have 8 bits. Weights
-  /// of 2 and 3 bits fit into them as well.
-  DType stored(const QuantType& type, bool constant = false) const {
-    QuantType wider = type;
-    const bool packed = plan_.opset >= 21 && (type.bits == 4 || (constant && type.bits < 4));
-    if (packed) wider.bits = 4;
-    if (!packed && type.bits < 8) wider.bits = 8;
+  /// The element type of codes. Constants of few bits are packed where the opset has 4-bit types;
+  /// activations have 8 bits or more, as runtimes have no faster kernels for fewer.
+  DType stored(const Placement& placement) const {
+    QuantType wider = placement.params.type;
+    const bool packed = placement.kind == Placement::Kind::constant && plan_.opset >= 21;
+    wider.bits = packed && wider.bits <= 4 ? 4 : std::max(wider.bits, 8);
     return wider.storage();
   }
 
@@ -57,7 +56,7 @@ class Inserter {
   bool must_clip(const Placement& placement) const {
     const NodeId producer = graph_.value(placement.value).producer;
     const bool moved = moved_.contains(producer);
-    return placement.params.type.bits < bits(stored(placement.params.type)) && !moved;
+    return placement.params.type.bits < bits(stored(placement)) && !moved;
   }
 
   ValueId add_clip(const std::string& name, const TensorType& type, ValueId source,
@@ -88,11 +87,11 @@ class Inserter {
     return shape;
   }
 
-  ParamValues add_params(const std::string& stem, const QuantParams& params, const TensorType& type,
-                         bool constant = false) {
+  ParamValues add_params(const std::string& stem, const Placement& placement,
+                         const TensorType& type) {
+    const QuantParams& params = placement.params;
     const Shape shape = param_shape(params, type);
-    Tensor zero_points =
-        cast(Tensor::of<int32_t>(shape, params.zero_point), stored(params.type, constant));
+    Tensor zero_points = cast(Tensor::of<int32_t>(shape, params.zero_point), stored(placement));
     return {add_constant(stem + "_scale", Tensor::of<float>(shape, params.scale)),
             add_constant(stem + "_zero_point", std::move(zero_points))};
   }
@@ -133,9 +132,9 @@ class Inserter {
       graph_.replace_uses(source, result, placement.uses);
     }
     const ValueId codes = graph_.add_value(names_.take(name + "_quantized"),
-                                           TensorType(stored(placement.params.type), type.shape));
+                                           TensorType(stored(placement), type.shape));
     if (must_clip(placement)) source = add_clip(name, type, source, placement.params);
-    const ParamValues values = add_params(name, placement.params, type);
+    const ParamValues values = add_params(name, placement, type);
     add_node("QuantizeLinear", name + "_quantize", {source, values.scale, values.zero_point}, codes,
              placement.params);
     add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point},
@@ -149,9 +148,8 @@ class Inserter {
     const ValueId result = add_dequantized(name, type);
     graph_.replace_uses(placement.value, result, placement.uses);
     const ValueId codes = add_constant(
-        name + "_quantized",
-        cast(quantize(*elements, placement.params), stored(placement.params.type, true)));
-    const ParamValues values = add_params(name, placement.params, type, true);
+        name + "_quantized", cast(quantize(*elements, placement.params), stored(placement)));
+    const ParamValues values = add_params(name, placement, type);
     add_node("DequantizeLinear", name + "_dequantize", {codes, values.scale, values.zero_point},
              result, placement.params);
   }

@@ -103,13 +103,13 @@ std::string narrow_grids(const QuantPlan& plan) {
   std::string text;
   for (int bits = 7; bits >= 2; --bits) {
     if (!weights.contains(bits) && !activations.contains(bits)) continue;
-    const bool own_type = bits == 4 && plan.opset >= 21;
-    text += fmt::format("{} bits: {}, {}, stored in {}\n", bits,
+    const bool packed = bits <= 4 && plan.opset >= 21;
+    text += fmt::format("{} bits: {}, {}, stored in 8-bit codes{}\n", bits,
                         plural(activations[bits].size(), "activation"),
                         plural(weights[bits].size(), "constant"),
-                        own_type    ? "ONNX's 4-bit types"
-                        : bits == 4 ? "8-bit codes (4-bit types need opset 21)"
-                                    : "8-bit codes");
+                        packed      ? ", constants in 4-bit ones"
+                        : bits <= 4 ? " (--pack: constants in 4-bit ones)"
+                                    : "");
   }
   return text;
 }

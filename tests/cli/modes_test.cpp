@@ -195,3 +195,25 @@ TEST_CASE(
   refused({"--mode", "weight-only", "--format", "qoperator"}, "qoperator");
   refused(words({"--block", "32"}, test), "--block");
 }
+
+TEST_CASE("ptq --pack halves the file of 4-bit weights, and changes no result") {
+  const TemporaryFolder folder;
+  const std::string model = shipped("glyphs_cnn.onnx");
+  const auto made = [&](const std::vector<std::string>& more) {
+    const std::vector<std::string> flags{
+        "--calibration", quantized().table, "--bits", "w4a8", "-o", folder / "q.onnx"};
+    return run(words({"ptq", model}, flags, more));
+  };
+  REQUIRE(made({}).code == 0);
+  const auto plain = fs::file_size(folder / "q.onnx");
+  const Json metrics = run_json(words({"eval", folder / "q.onnx"}, test_data())).at("metrics");
+  const Outcome packed = made({"--pack"});
+  REQUIRE(packed.code == 0);
+  CHECK(has(packed.out, "constants in 4-bit ones"));
+  CHECK(static_cast<double>(fs::file_size(folder / "q.onnx")) < 0.75 * static_cast<double>(plain));
+  CHECK(load_model(folder / "q.onnx").model.opset() == 21);
+  CHECK(run_json(words({"eval", folder / "q.onnx"}, test_data())).at("metrics") == metrics);
+  const Outcome refused = made({"--pack", "--format", "qoperator"});
+  CHECK(refused.code == 2);
+  CHECK(has(refused.err, "--pack"));
+}

@@ -13,6 +13,7 @@ namespace qtool {
 namespace {
 // Small enough that a batch's tensors stay in the cache while they are observed.
 constexpr size_t kBatch = 2;
+constexpr int64_t kPackedOpset = 21;  // the first with 4-bit types
 }  // namespace
 
 void PlanOptions::declare_target(CLI::App& app) {
@@ -45,6 +46,9 @@ void PlanOptions::declare(CLI::App& app) {
          "bits of the layers' weights and inputs, such as w4a4 or w4, or a16w8: 16-bit activations "
          "everywhere (opset 21); default: the target's")
       ->type_name("WIDTHS");
+  app.add_flag("--pack", pack,
+               "store weights of 4 bits and fewer as 4-bit tensors (opset 21): half the file; "
+               "runtimes compute such layers in float unless they have kernels for them");
   app.add_flag("--edges-too", edges_too, "with --bits: the first and last layers as well");
   app.add_option("--include", include,
                  "quantize only these: node names, op types, /regular expressions/")
@@ -95,7 +99,11 @@ Recipe PlanOptions::recipe() const {
   return result;
 }
 
-Target PlanOptions::load() const { return with_bits(plain_target(), recipe()); }
+Target PlanOptions::load() const {
+  Target result = with_bits(plain_target(), recipe());
+  if (pack) result.opset = std::max(result.opset, kPackedOpset);
+  return result;
+}
 
 Target PlanOptions::plain_target() const {
   if (!target.empty()) return load_target(target);

@@ -18,6 +18,7 @@ struct PlanOptions {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   bool per_tensor = false;
+  bool pack = false;
   bool no_bias_correction = false;
   bool reduce_range = false;
   bool no_smooth_quant = false;

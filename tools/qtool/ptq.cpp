@@ -48,6 +48,7 @@ void check_static_flags(const PtqFlags& flags) {
       {"--bits", !flags.plan.bits.empty() && !weights},
       {"--edges-too", flags.plan.edges_too},
       {"--per-tensor", flags.plan.per_tensor},
+      {"--pack", flags.plan.pack},
       {"--reduce-range", flags.plan.reduce_range},
       {"--mem-limit", !flags.memory_limit.empty() && !weights},
   };
@@ -72,6 +73,8 @@ void check(const PtqFlags& flags) {
     throw usage_error("--format " + flags.format + " is not for --mode " + flags.mode.mode,
                       "matmul-nbits is for weight-only, qoperator for static.");
   }
+  if (flags.format == "qoperator" && flags.plan.pack)
+    throw usage_error("--pack is not for --format qoperator", "Its ops take 8-bit weights.");
   if (flags.mode.half_io && flags.mode.mode != "float16")
     throw usage_error("--half-io belongs to --mode float16", "Add it, or leave --half-io out.");
   const bool learning = learns(flags.plan.recipe()) || flags.plan.recipe().awq;
