@@ -13,7 +13,6 @@ namespace qtool {
 namespace {
 // Small enough that a batch's tensors stay in the cache while they are observed.
 constexpr size_t kBatch = 2;
-constexpr int64_t kPackedOpset = 21;  // the first with 4-bit types
 }  // namespace
 
 void PlanOptions::declare_target(CLI::App& app) {
@@ -90,6 +89,7 @@ Recipe PlanOptions::recipe() const {
   if (!method.empty()) set_methods(result, method);
   if (block) result.block = *block;
   if (iterations) result.iterations = iterations;
+  if (pack) result.pack = true;
   if (edges_too) result.edges_too = true;
   if (no_bias_correction) result.bias_correction = false;
   if (no_smooth_quant) result.smooth_quant = false;
@@ -99,11 +99,7 @@ Recipe PlanOptions::recipe() const {
   return result;
 }
 
-Target PlanOptions::load() const {
-  Target result = with_bits(plain_target(), recipe());
-  if (pack) result.opset = std::max(result.opset, kPackedOpset);
-  return result;
-}
+Target PlanOptions::load() const { return with_bits(plain_target(), recipe()); }
 
 Target PlanOptions::plain_target() const {
   if (!target.empty()) return load_target(target);

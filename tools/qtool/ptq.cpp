@@ -73,7 +73,7 @@ void check(const PtqFlags& flags) {
     throw usage_error("--format " + flags.format + " is not for --mode " + flags.mode.mode,
                       "matmul-nbits is for weight-only, qoperator for static.");
   }
-  if (flags.format == "qoperator" && flags.plan.pack)
+  if (flags.format == "qoperator" && flags.plan.recipe().pack)
     throw usage_error("--pack is not for --format qoperator", "Its ops take 8-bit weights.");
   if (flags.mode.half_io && flags.mode.mode != "float16")
     throw usage_error("--half-io belongs to --mode float16", "Add it, or leave --half-io out.");
