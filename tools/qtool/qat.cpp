@@ -202,14 +202,16 @@ class Qat {
   void train_epochs() {
     if (state_->epochs_done >= flags_.train.epochs) return;
     std::optional<Progress> progress;
+    size_t step = 0;  // of the epoch
     TrainHooks hooks;
     hooks.feeds = [&](Batch& batch) { return feeds(batch, model_->inputs()); };
     hooks.advance = [&](size_t samples, double loss, double rate) {
       if (!progress) {
+        step = 0;
         progress.emplace(fmt::format("epoch {}", state_->epochs_done + 1), "samples",
                          data_.order.size(), globals_.progress());
       }
-      progress->note(fmt::format("loss {:.4f}, rate {:.2g}", loss, rate));
+      progress->note(fmt::format("step {}, loss {:.4f}, rate {:.2g}", ++step, loss, rate));
       progress->advance(samples);
       training_log_.step(state_->epochs_done + 1, loss, rate);
     };
@@ -284,8 +286,9 @@ class Qat {
     std::string line =
         fmt::format("epoch {}/{}: loss {:.4f}", result.epoch, flags_.train.epochs, result.loss);
     if (result.accuracy) {
-      line +=
-          fmt::format(", accuracy {}{}", percent(*result.accuracy), result.best ? " (best)" : "");
+      line += fmt::format(", accuracy {} (float {:+.2f}, ptq {:+.2f}{})", percent(*result.accuracy),
+                          100 * (*result.accuracy - *float_accuracy_),
+                          100 * (*result.accuracy - *ptq_accuracy_), result.best ? ", best" : "");
     }
     say(line + fmt::format(", {:.0f} samples/s", result.samples_per_second));
     training_log_.write(state_->history);  // first, for --resume to find these steps
