@@ -24,6 +24,9 @@ struct GradientCase {
 /// Numbers in [-4, 4) times `scale`, no two alike, none within 1/50 of a multiple of 1/2.
 Constant smooth(Shape shape, uint64_t seed = 1, float scale = 1);
 
+/// The same numbers without their signs, and 1/4 more.
+Constant positive(Shape shape);
+
 /// Distinct multiples of 1/4 in random order.
 Constant distinct(Shape shape, uint64_t seed = 1);
 

@@ -33,10 +33,7 @@ double slope(const RecurrentActivation& f, double x) {
     case Kind::affine: return f.alpha;
     case Kind::leaky_relu: return x < 0 ? f.alpha : 1;
     case Kind::thresholded_relu: return x > f.alpha ? 1 : 0;
-    case Kind::scaled_tanh: {
-      const double t = std::tanh(f.beta * x);
-      return f.alpha * f.beta * (1 - t * t);
-    }
+    case Kind::scaled_tanh: return f.alpha * f.beta * (1 - std::pow(std::tanh(f.beta * x), 2));
     case Kind::hard_sigmoid: return y > 0 && y < 1 ? f.alpha : 0;
     case Kind::elu: return x < 0 ? f.alpha * std::exp(x) : 1;
     case Kind::softsign: return 1 / ((1 + std::fabs(x)) * (1 + std::fabs(x)));
@@ -287,7 +284,7 @@ Vector optional_reals(const ReferenceCall& call, size_t slot) {
   return call.has(slot) ? reals(call, slot) : Vector{};
 }
 
-/// Gradients of the outputs, and places of states in them.
+/// Gradients of the outputs.
 struct Upstream {
   Vector y;
   Vector h;
