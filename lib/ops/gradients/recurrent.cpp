@@ -59,7 +59,7 @@ Part part(Memory& memory, Slot slot, int64_t at) {
   return {memory.value[slot].data() + at, memory.gradient[slot].data() + at};
 }
 
-/// What a step leaves for the way back: sums before activations by gate, and the states before it.
+/// What a step leaves for the way back: sums before activations, and the states before it.
 struct Step {
   const double* x = nullptr;
   double* gx = nullptr;
