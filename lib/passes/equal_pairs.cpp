@@ -125,6 +125,36 @@ ConvSizes conv_sizes(const Graph& graph, NodeId conv) {
   return sizes;
 }
 
+bool passes_shifts(const Graph& graph, const EqualPair& pair) {
+  const Node& second = graph.node(pair.second);
+  const std::string mode = second.attributes.text("auto_pad", "NOTSET");
+  const std::vector<int64_t> pads = second.attributes.integers("pads", {});
+  const bool pads_none = (mode == "NOTSET" || mode == "VALID") &&
+                         std::ranges::all_of(pads, [](int64_t pad) { return pad == 0; });
+  return pair.result != pair.between && pads_none &&
+         float_constant(graph, graph.node(pair.first), 2) != nullptr &&
+         float_constant(graph, second, 2) != nullptr;
+}
+
+void shift_between(Graph& graph, const EqualPair& pair, std::span<const float> shift) {
+  QTOOL_CHECK(static_cast<int64_t>(shift.size()) == pair.channels && passes_shifts(graph, pair),
+              graph.describe(pair.first));
+  Tensor less = float_constant(graph, graph.node(pair.first), 2)->clone();
+  for (size_t c = 0; c < shift.size(); ++c) less.data<float>()[c] -= shift[c];
+  Tensor more = float_constant(graph, graph.node(pair.second), 2)->clone();
+  const Constant weights = float_constant(graph, graph.node(pair.second), 1);
+  std::vector<double> given(static_cast<size_t>(more.size()), 0);
+  const size_t row = static_cast<size_t>(weights->size()) / given.size();
+  for_each_input(graph, pair.second, *weights, [&](size_t i, size_t channel) {
+    given[i / row] += static_cast<double>(weights->data<float>()[i]) *
+                      static_cast<double>(shift[channel]);
+  });
+  for (size_t n = 0; n < given.size(); ++n)
+    more.data<float>()[n] += static_cast<float>(given[n]);
+  edit(graph, pair.first, 2, std::move(less));
+  edit(graph, pair.second, 2, std::move(more));
+}
+
 void divide_between(Graph& graph, const EqualPair& pair, std::span<const float> scale) {
   QTOOL_CHECK(static_cast<int64_t>(scale.size()) == pair.channels, graph.describe(pair.first));
   for (const int slot : {1, 2}) {

@@ -25,6 +25,15 @@ struct EqualPair {
 /// By order of the graph.
 std::vector<EqualPair> equal_pairs(const Graph& graph);
 
+/// Whether a constant can move through as well: an activation stands between, both have biases,
+/// and the second pads nothing, where 0 would stand for what was moved.
+bool passes_shifts(const Graph& graph, const EqualPair& pair);
+
+/// Takes `shift` off what the first makes and gives the second's biases what that does to its
+/// sums: W2 (relu(z) - c) + W2 c. Results stay, up to rounding, where z >= c (and below a Clip's
+/// bound). One number a channel, >= 0; the pair passes shifts (internal error otherwise).
+void shift_between(Graph& graph, const EqualPair& pair, std::span<const float> shift);
+
 /// What quantization has to know of a Conv's weights.
 struct ConvSizes {
   std::vector<double> output;  ///< largest |w| by output channel

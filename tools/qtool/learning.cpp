@@ -66,6 +66,34 @@ bool learns(const Recipe& recipe) {
   return !without || recipe.measure_bias;
 }
 
+FeedSource first_samples(const Graph& graph, const DataOptions& data, size_t usual,
+                         const char* name, const Globals& globals, Log& log) {
+  struct State {
+    std::vector<RunnerValue> inputs;
+    DataOptions::Opened opened;
+    std::optional<Loader> loader;
+    std::optional<Progress> progress;
+  };
+  auto state = std::make_shared<State>();
+  state->inputs = declared_inputs(graph);
+  DataOptions some = data;
+  if (!some.samples) some.usual_samples = usual;
+  state->opened = some.open(state->inputs, &log);
+  state->loader.emplace(*state->opened.dataset, state->opened.order,
+                        Loader::Options{.batch_size = batch_size(state->inputs, data.batch, 4)});
+  state->progress.emplace(name, "samples", state->opened.order.size(), globals.progress());
+  return [state]() -> std::optional<FeedBatch> {
+    auto next = state->loader->next();
+    if (!next) {
+      state->progress.reset();
+      return std::nullopt;
+    }
+    state->progress->advance(next->size);
+    TensorMap fed = feeds(*next, state->inputs);
+    return FeedBatch{std::move(fed), std::move(next->ids)};
+  };
+}
+
 void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOptions& data_options,
            std::optional<uint64_t> memory_limit, const Globals& globals, Log& log) {
   DataOptions some = data_options;

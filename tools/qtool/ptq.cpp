@@ -19,6 +19,8 @@ namespace qtool {
 
 namespace {
 
+constexpr size_t kAbsorbSamples = 256;
+
 struct PtqFlags {
   std::string model;
   std::string output;
@@ -161,11 +163,14 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
     const auto recalibrate = [&](const Graph& equalized) {
       return calibrate_graph(model, equalized, flags.data, flags.plan, how, globals, log);
     };
+    const auto samples = [&] {
+      return first_samples(graph, flags.data, kAbsorbSamples, "absorb", globals, log);
+    };
     plan = within_frame([&] { return flags.model; },
                         [&] {
                           return calibrated
                                      ? static_plan(graph, table, target, recipe)
-                                     : static_plan(graph, table, target, recipe, recalibrate);
+                                     : static_plan(graph, table, target, recipe, recalibrate, samples);
                         });
   }
   if (plan.placements.empty() && plan.dynamic.empty()) {

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "exec/session_runner.h"
 #include "learning.h"
 #include "passes/matmul_nbits_form.h"
 #include "quant/algorithms/smooth_quant.h"
@@ -49,21 +48,8 @@ namespace {
 /// The tensors that were divided, and the weights behind them multiplied.
 size_t scale_by_awq(Graph& graph, const Recipe& recipe, const DataOptions& data,
                     const Globals& globals, Log& log) {
-  const std::vector<RunnerValue> inputs = declared_inputs(graph);
-  DataOptions some = data;
-  if (!some.samples) some.usual_samples = kAwqSamples;
-  const auto opened = some.open(inputs, &log);
-  Loader loader(*opened.dataset, opened.order, {.batch_size = batch_size(inputs, data.batch, 4)});
-  Progress progress("awq", "samples", opened.order.size(), globals.progress());
-  const auto source = [&]() -> std::optional<FeedBatch> {
-    auto next = loader.next();
-    if (!next) return std::nullopt;
-    progress.advance(next->size);
-    TensorMap fed = feeds(*next, inputs);
-    return FeedBatch{std::move(fed), std::move(next->ids)};
-  };
-  const ProductRows rows = rows_of_products(graph, builtin_ops(), source);
-  progress.finish();
+  const ProductRows rows = rows_of_products(
+      graph, builtin_ops(), first_samples(graph, data, kAwqSamples, "awq", globals, log));
   const std::vector<Smoothing> found = find_awq(graph, builtin_ops(), recipe, rows);
   smooth(graph, found);
   for (const Smoothing& each : found) log.info(each.tensor + ": " + each.reason);

@@ -2,6 +2,7 @@
 #include "static_plan.h"
 
 #include "passes/quantize_dynamically.h"
+#include "quant/algorithms/absorb_bias.h"
 #include "quant/algorithms/equalize.h"
 #include "quant/algorithms/smooth_quant.h"
 #include "quant/algorithms/weight_only.h"
@@ -20,10 +21,14 @@ std::vector<Equalization> equalizations(const Graph& graph, const CalibrationTab
 
 QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& target,
                       const Recipe& recipe,
-                      const std::function<CalibrationTable(const Graph&)>& recalibrate) {
+                      const std::function<CalibrationTable(const Graph&)>& recalibrate,
+                      const std::function<FeedSource()>& samples) {
   std::vector<Equalization> equalized;
   if (recipe.equalize) {
     equalized = equalizations(graph, table, target, recipe);
+    Graph scaled = graph;
+    equalize(scaled, equalized);
+    if (samples && recalibrate) find_absorptions(scaled, samples(), equalized);
     equalize(graph, equalized);
     if (recalibrate) {
       table = recalibrate(graph);

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "calib/calibrate.h"
 #include "quant/planner.h"
 
 namespace qtool {
@@ -13,10 +14,11 @@ std::vector<Equalization> equalizations(const Graph& graph, const CalibrationTab
 
 /// Equalizes and smooths the graph where the recipe says so, then plans for it. The table is that
 /// of the graph before; equalization changes its statistics exactly, but for histograms: with
-/// `recalibrate` they are collected anew.
+/// `recalibrate` they are collected anew, and with `samples` high biases are absorbed as well.
 QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& target,
                       const Recipe& recipe,
-                      const std::function<CalibrationTable(const Graph&)>& recalibrate = nullptr);
+                      const std::function<CalibrationTable(const Graph&)>& recalibrate = nullptr,
+                      const std::function<FeedSource()>& samples = nullptr);
 
 /// The edit: insert_qdq, then the nodes that are quantized at run time.
 void carry_out(Graph& graph, const QuantPlan& plan);

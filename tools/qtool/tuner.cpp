@@ -23,6 +23,7 @@ namespace qtool {
 namespace {
 
 constexpr size_t kBatch = 16;
+constexpr size_t kAbsorbSamples = 256;
 
 }  // namespace
 
@@ -140,9 +141,13 @@ Made Tuner::quantized(const Trial& trial) {
       [&] { return flags_.model; },
       [&] {
         CalibrationTable table = table_for(graph, target);
-        QuantPlan plan = static_plan(graph, table, target, recipe, [&](const Graph& equalized) {
-          return calibrate_graph(model_, equalized, flags_.data, flags_.plan, {}, globals_, log_);
-        });
+        QuantPlan plan = static_plan(
+            graph, table, target, recipe,
+            [&](const Graph& equalized) {
+              return calibrate_graph(model_, equalized, flags_.data, flags_.plan, {}, globals_,
+                                     log_);
+            },
+            [&] { return first_samples(graph, flags_.data, kAbsorbSamples, "absorb", globals_, log_); });
         if (plan.placements.empty() && plan.dynamic.empty())
           throw unsupported_error(model_.path.string() + ": nothing of it would be quantized");
         for (const NodeId id : plan.quantized) made.quantized.push_back(graph.node(id).name);

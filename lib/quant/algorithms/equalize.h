@@ -30,7 +30,7 @@ struct EqualizeOptions {
 std::vector<Equalization> find_equalizations(const Graph& graph, const CalibrationTable& table,
                                              const EqualizeOptions& options);
 
-/// Edits the graph. Its results stay as they were, up to rounding and to what meets the end of a
+/// Edits the graph, what is absorbed after all scales. Its results stay as they were, up to rounding and to what meets the end of a
 /// Clip. Errors (input): names that the graph does not have, scales that do not fit.
 void equalize(Graph& graph, const std::vector<Equalization>& equalizations);
 
