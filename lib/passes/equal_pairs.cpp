@@ -146,11 +146,10 @@ void shift_between(Graph& graph, const EqualPair& pair, std::span<const float> s
   std::vector<double> given(static_cast<size_t>(more.size()), 0);
   const size_t row = static_cast<size_t>(weights->size()) / given.size();
   for_each_input(graph, pair.second, *weights, [&](size_t i, size_t channel) {
-    given[i / row] += static_cast<double>(weights->data<float>()[i]) *
-                      static_cast<double>(shift[channel]);
+    given[i / row] +=
+        static_cast<double>(weights->data<float>()[i]) * static_cast<double>(shift[channel]);
   });
-  for (size_t n = 0; n < given.size(); ++n)
-    more.data<float>()[n] += static_cast<float>(given[n]);
+  for (size_t n = 0; n < given.size(); ++n) more.data<float>()[n] += static_cast<float>(given[n]);
   edit(graph, pair.first, 2, std::move(less));
   edit(graph, pair.second, 2, std::move(more));
 }

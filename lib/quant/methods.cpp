@@ -43,9 +43,12 @@ constexpr std::array kMethods{
         "one run of the samples, seconds a product", "100 samples, no labels",
         "Lin et al. 2023, arXiv:2306.00978", [](Recipe& recipe) { recipe.awq = true; }},
     Method{"seqmse",
-           "weights of 4 bits: scales of weights by the error of the layers' results, no learning",
+           "weights of 4 bits and fewer: scales of weights by the error of the layers' results; "
+           "alone, or "
+           "before gptq",
            "one run of the samples a layer", "100 samples or more, no labels",
-           "AIMET's sequential MSE (Qualcomm, aimet_torch.seq_mse)", round_by<Rounding::seqmse>},
+           "AIMET's sequential MSE (Qualcomm, aimet_torch.seq_mse)",
+           [](Recipe& recipe) { recipe.search_scales = true; }},
     Method{"gptq",
            "weights of 4 bits or fewer, of wide layers above all; a fraction of adaround's time",
            "one run of the samples a layer, and the cube of its width",
@@ -72,6 +75,7 @@ std::span<const Method> methods() { return kMethods; }
 
 void set_methods(Recipe& recipe, const std::string& names) {
   recipe.rounding = Rounding::nearest;
+  recipe.search_scales = false;
   for (const std::string& name : split(names, ',')) {
     const auto found =
         std::ranges::find_if(kMethods, [&](const Method& method) { return name == method.name; });
@@ -90,6 +94,11 @@ void set_methods(Recipe& recipe, const std::string& names) {
                         "Choose one of them.");
     }
   }
+  const bool fits = recipe.rounding == Rounding::nearest || recipe.rounding == Rounding::gptq;
+  if (recipe.search_scales && !fits) {
+    throw usage_error("seqmse goes alone or before gptq, not with " + to_string(recipe.rounding),
+                      "Leave one of the two out.");
+  }
 }
 
 std::string to_string(Rounding rounding) {
@@ -97,7 +106,6 @@ std::string to_string(Rounding rounding) {
     case Rounding::nearest: return "nearest";
     case Rounding::hqq: return "hqq";
     case Rounding::gptq: return "gptq";
-    case Rounding::seqmse: return "seqmse";
     case Rounding::adaround: return "adaround";
     case Rounding::adaquant: return "adaquant";
     case Rounding::brecq: return "brecq";

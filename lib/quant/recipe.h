@@ -24,7 +24,6 @@ enum class Rounding {
   nearest,
   hqq,       ///< the grid is chosen for few outliers to weigh less; weights alone, without data
   gptq,      ///< by second moments of the layers' inputs (lib/rounding)
-  seqmse,    ///< to nearest on scales chosen by the layers' results (lib/rounding)
   adaround,  ///< these learn it from samples (lib/rounding)
   adaquant,
   brecq,
@@ -74,10 +73,11 @@ struct Recipe {
   bool bias_correction = true;         ///< take the mean error that rounded weights make off biases
   std::vector<RecipeRule> rules = {};  ///< for some nodes; later ones win over earlier ones
   std::string target = {};             ///< the target that the recipe is made for; empty: any
-  bool smooth_quant = true;   ///< bring channels of unlike sizes to like ones where it pays
-  bool equalize = false;      ///< cross-layer equalization
-  bool awq = false;           ///< weight-only: scale the channels of products that weigh most
-  bool measure_bias = false;  ///< take off biases what quantized layers get wrong on samples
+  bool smooth_quant = true;    ///< bring channels of unlike sizes to like ones where it pays
+  bool equalize = false;       ///< cross-layer equalization
+  bool awq = false;            ///< weight-only: scale the channels of products that weigh most
+  bool search_scales = false;  ///< of weights, by the layers' results: SeqMSE (lib/rounding)
+  bool measure_bias = false;   ///< take off biases what quantized layers get wrong on samples
   Rounding rounding = Rounding::nearest;
   std::optional<size_t> iterations = {};  ///< of a method that learns, for each layer or block
   std::string mode = {};                  ///< of ptq: static, weight-only ...; empty: not said

@@ -124,11 +124,23 @@ class Learner {
       throw unsupported_error("no weight is quantized, so that there is no rounding to learn",
                               "qtool ptq --dry-run says what is.");
     }
-    for (const Parameter& parameter : parameters()) {
+    for (Parameter& parameter : parameters()) {
       model().drop_input(parameter.id);
-      model().set_constant(parameter.id, make_constant(parameter.value.clone()));
+      // Weights and biases begin as in the float graph, and lie there.
+      const bool learned =
+          parameter.kind == Parameter::Kind::weight || parameter.kind == Parameter::Kind::bias;
+      keep(parameter,
+           learned ? graph_.constant(parameter.id) : make_constant(std::move(parameter.value)));
     }
   }
+
+  /// The parameter's value is the model's constant: one copy, which is read only.
+  void keep(Parameter& parameter, Constant constant) {
+    parameter.value = Tensor::in_place(constant->dtype(), constant->shape(),
+                                       {constant->raw(), constant->bytes()}, constant);
+    model().set_constant(parameter.id, std::move(constant));
+  }
+  void keep(Parameter& parameter) { keep(parameter, make_constant(std::move(parameter.value))); }
 
   /// A Clip that the plan takes away stays implied if its grid does not grow.
   void bound_scales() {
@@ -204,8 +216,7 @@ class Learner {
     for (const size_t p : seen) {
       if (params_of_.contains(p)) keep_scales(p);
     }
-    for (const size_t p : seen)
-      model().set_constant(parameters()[p].id, make_constant(parameters()[p].value.clone()));
+    for (const size_t p : seen) keep(parameters()[p]);
     return fmt::format(
         ": error {:.3g} of the power, to nearest {:.3g}; {:.1f} % of the weights "
         "rounded otherwise",
@@ -265,11 +276,11 @@ class Learner {
       const QuantParams& params = params_of_.at(layer.weight);  // may change below
       if (trained_.insert(layer.weight).second) {
         Tensor rounded = weight.value.clone();
+        if (options_.search_scales) note += choose_scales(graphs, segment, layer);
         if (options_.learning == Learning::second_moments)
           note += feed_back(graphs, segment, layer, params, rounded);
-        if (options_.learning == Learning::scales) note += choose_scales(graphs, segment, layer);
         weight.value = fake_quantize(rounded, params);
-        model().set_constant(weight.id, make_constant(weight.value.clone()));
+        keep(weight);
       }
       if (options_.measure_bias && layer.bias && trained_.insert(*layer.bias).second)
         note += correct(graphs, segment, layer);
@@ -338,8 +349,8 @@ class Learner {
       Parameter& scale = parameters()[grid.scale];
       const std::vector<float>& learned = params_of_.at(weight).scale;
       if (static_cast<size_t>(scale.value.size()) != learned.size()) continue;
-      std::ranges::copy(learned, scale.value.data<float>().begin());
-      model().set_constant(scale.id, make_constant(scale.value.clone()));
+      scale.value = Tensor::of<float>(scale.value.shape(), learned);
+      keep(scale);
     }
   }
 
@@ -372,12 +383,13 @@ class Learner {
       counted += x.size() / channels;
     }
     double largest = 0;
+    bias.value = bias.value.clone();
     for (size_t c = 0; c < channels; ++c) {
       const double shift = sums[c] / static_cast<double>(counted);
       largest = std::max(largest, std::abs(shift));
       bias.value.data<float>()[c] += static_cast<float>(shift);
     }
-    model().set_constant(bias.id, make_constant(bias.value.clone()));
+    keep(bias);
     return fmt::format(": biases move by up to {:.3g}", largest);
   }
 

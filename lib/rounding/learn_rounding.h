@@ -12,15 +12,15 @@
 namespace qtool {
 
 enum class Learning {
-  nearest,         ///< weights are rounded to nearest: for measured biases alone
+  nearest,         ///< for measured biases or searched scales alone
   second_moments,  ///< GPTQ
-  scales,          ///< SeqMSE
   reconstruction,  ///< AdaRound, AdaQuant, BRECQ, QDrop
 };
 
 struct RoundingOptions {
   Learning learning = Learning::reconstruction;
-  bool measure_bias = false;  ///< not with reconstruction, which learns them
+  bool search_scales = false;  ///< SeqMSE first; not with reconstruction, which learns them
+  bool measure_bias = false;   ///< not with reconstruction, which learns them
   Granularity granularity = Granularity::layer;
   ReconstructionOptions training;
   bool learn_scales = false;            ///< of activations

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "ops/gradient.h"
 #include "rounding/adaquant.h"
@@ -15,6 +16,9 @@
 namespace qtool {
 
 namespace {
+
+/// Copies of each tensor of a segment that a step of training may hold at a time.
+constexpr uint64_t kAlive = 3;
 
 const OpKey kFakeQuantize{kTrainingDomain, "FakeQuantize"};
 
@@ -106,7 +110,29 @@ class Training {
   }
 
  private:
+  /// Samples of a batch: fewer where what they make would not fit, gradients and all.
+  size_t fitting_batch() const {
+    if (options_.memory == 0) return options_.batch;
+    const auto bytes = [&](const Graph& graph, const Facts& facts, ValueId id) {
+      const auto shape = facts[id].type.concrete_shape();
+      if (!shape || graph.constant(id) != nullptr) return uint64_t{0};
+      return 4 * static_cast<uint64_t>(element_count(*shape));
+    };
+    uint64_t sum = 0;  // of as many samples as the facts are for
+    for (const NodeId id : task_.segment.nodes) {
+      for (const ValueId output : task_.graphs.quantized.node(id).outputs) {
+        if (output != ValueId::none)
+          sum += kAlive * bytes(task_.graphs.quantized, task_.graphs.facts, output);
+      }
+    }
+    for (const ValueId id : task_.segment.inputs)
+      sum += kAlive * bytes(task_.graphs.quantized, task_.graphs.facts, id);
+    const uint64_t each = sum / static_cast<uint64_t>(task_.graphs.batch) + 1;
+    return static_cast<size_t>(std::clamp<uint64_t>(options_.memory / each, 1, options_.batch));
+  }
+
   void build() {
+    batch_ = fitting_batch();
     const Segment& segment = task_.segment;
     std::vector<ValueId> inputs = segment.inputs;
     for (const RoundedWeight& each : weights_) outer_.push_back(each.weight);
@@ -197,7 +223,7 @@ class Training {
   }
 
   void iterate(size_t i) {
-    std::vector<size_t> rows(std::min(options_.batch, task_.samples));
+    std::vector<size_t> rows(std::min(batch_, task_.samples));
     for (size_t& row : rows) row = rng_.below(static_cast<uint32_t>(task_.samples));
     for (size_t w = 0; w < rounding_.size(); ++w)
       rounding_[w]->soft(parameters_[w].value.data<float>());
@@ -220,7 +246,8 @@ class Training {
       Parameter& parameter = parameters_[p];
       const bool scale = parameter.kind == Parameter::Kind::scale;
       const double relative =
-          scale ? options_.scale_rate * static_cast<double>(outer_[p]->value.data<float>()[0])
+          scale ? options_.scale_rate *
+                      static_cast<double>(std::as_const(outer_[p]->value).data<float>()[0])
                 : options_.bias_rate * std::sqrt(power_);
       optimizers_[p - weights_.size()].update(std::span(&parameter, 1), gradients.subspan(p, 1),
                                               relative * cosine);
@@ -231,8 +258,8 @@ class Training {
   double error() {
     double sum = 0;
     const size_t samples = std::min<size_t>(256, task_.samples);
-    for (size_t first = 0; first < samples; first += options_.batch) {
-      const size_t count = std::min(options_.batch, samples - first);
+    for (size_t first = 0; first < samples; first += batch_) {
+      const size_t count = std::min(batch_, samples - first);
       std::vector<size_t> rows(count);
       for (size_t r = 0; r < count; ++r) rows[r] = first + r;
       sum += step_->run(batch(rows, false), {}, parameters_) * static_cast<double>(count);
@@ -247,6 +274,7 @@ class Training {
   const SegmentTask& task_;
   const ReconstructionOptions& options_;
   Rng rng_;
+  size_t batch_ = 1;
   std::vector<RoundedWeight> weights_;
   std::vector<Parameter*> outer_;      ///< weights, biases, scales
   std::vector<Parameter> parameters_;  ///< the same in the segment's graph

@@ -20,6 +20,7 @@ struct ReconstructionOptions {
   double warm_up = 0.2;        ///< part of the iterations without it
   bool drop = false;           ///< QDrop
   bool adaquant = false;       ///< weights by AdaQuant (adaquant.h), not AdaRound
+  uint64_t memory = 0;         ///< bytes for a batch and its gradients, 0: any; cuts the batch
   uint64_t seed = 1;
   std::function<void(size_t)> advance = {};  ///< told the iterations done
 };

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "catch.h"
 #include "exec/onnxruntime_runner.h"
 #include "onnx_io/onnx_io.h"
@@ -168,7 +170,11 @@ TEST_CASE(
     if (library) {
       const double theirs =
           measured({"--runner", "onnxruntime", "--ort-library", library->string()});
-      CHECK(theirs == Approx(ours).margin(flags.at(1) == "w8" ? 6 : 0.5));
+      // ONNX Runtime makes a MatMulNBits of its own of Q/DQ, which rounds activations to 8 bits:
+      // 4 dB of 48, next to nothing of 28.
+      const bool wide = flags.at(1) == "w8";
+      const bool packed = std::ranges::find(flags, "matmul-nbits") != flags.end();
+      CHECK(theirs == Approx(ours).margin(packed ? 0.05 : wide ? 6 : 0.5));
     }
     return ours;
   };

@@ -40,8 +40,7 @@ FeedSource samples(uint64_t seed) {
   return [left, seed]() -> std::optional<FeedBatch> {
     if ((*left)-- == 0) return std::nullopt;
     FeedBatch batch;
-    batch.inputs.emplace("x",
-                         random_tensor({1, 2, 4, 4}, seed + static_cast<uint64_t>(*left)));
+    batch.inputs.emplace("x", random_tensor({1, 2, 4, 4}, seed + static_cast<uint64_t>(*left)));
     batch.ids.resize(1);
     return batch;
   };

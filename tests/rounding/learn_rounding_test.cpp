@@ -141,7 +141,8 @@ TEST_CASE("SeqMSE and AdaQuant choose scales too, and what is written lies on th
   const double nearest = narrow.error(narrow.graph, narrow.plan);
   for (const bool adaquant : {false, true}) {
     RoundingOptions options;
-    options.learning = adaquant ? Learning::reconstruction : Learning::scales;
+    options.learning = adaquant ? Learning::reconstruction : Learning::nearest;
+    options.search_scales = !adaquant;
     options.learn_scales = adaquant;
     options.training.adaquant = adaquant;
     options.training.iterations = 150;

@@ -29,7 +29,7 @@ RoundingOptions options_of(const Recipe& recipe) {
   options.measure_bias = recipe.measure_bias;
   if (recipe.rounding == Rounding::nearest) options.learning = Learning::nearest;
   if (recipe.rounding == Rounding::gptq) options.learning = Learning::second_moments;
-  if (recipe.rounding == Rounding::seqmse) options.learning = Learning::scales;
+  options.search_scales = recipe.search_scales;
   options.training.adaquant = recipe.rounding == Rounding::adaquant;
   if (options.training.adaquant) options.learn_scales = true;
   options.training.drop = recipe.rounding == Rounding::qdrop;
@@ -63,7 +63,7 @@ size_t columns_within(uint64_t bytes) {
 
 bool learns(const Recipe& recipe) {
   const bool without = recipe.rounding == Rounding::nearest || recipe.rounding == Rounding::hqq;
-  return !without || recipe.measure_bias;
+  return !without || recipe.measure_bias || recipe.search_scales;
 }
 
 FeedSource first_samples(const Graph& graph, const DataOptions& data, size_t usual,
@@ -112,12 +112,17 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   Loader loader(*data.dataset, data.order, {.batch_size = batch_size(inputs, some.batch, 16)});
   RoundingOptions options = options_of(recipe);
   options.memory = for_samples(memory_limit);
-  if (memory_limit) options.most_columns = columns_within(options.memory / 2);
+  if (memory_limit) {
+    options.memory /= 2;
+    options.most_columns = columns_within(options.memory);
+    options.training.memory = std::max<uint64_t>(options.memory, 1);
+  }
   std::optional<Progress> progress;
   const bool trains = options.learning == Learning::reconstruction;
   options.begin = [&](size_t segment, size_t segments, const std::string& name) {
     if (!progress) {
-      progress.emplace(to_string(recipe.rounding), trains ? "iterations" : "layers",
+      progress.emplace(recipe.search_scales ? "seqmse" : to_string(recipe.rounding),
+                       trains ? "iterations" : "layers",
                        segments * (trains ? options.training.iterations : 1), globals.progress());
     }
     progress->note(fmt::format("{}/{} {}", segment + 1, segments, name));

@@ -168,9 +168,9 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
     };
     plan = within_frame([&] { return flags.model; },
                         [&] {
-                          return calibrated
-                                     ? static_plan(graph, table, target, recipe)
-                                     : static_plan(graph, table, target, recipe, recalibrate, samples);
+                          return calibrated ? static_plan(graph, table, target, recipe)
+                                            : static_plan(graph, table, target, recipe, recalibrate,
+                                                          samples);
                         });
   }
   if (plan.placements.empty() && plan.dynamic.empty()) {

@@ -41,18 +41,21 @@ void Tuner::run() {
       trials({.target = flags_.plan.target.empty() ? target.name : flags_.plan.target,
               .bits = flags_.plan.bits,
               .one_scale = !target.per_channel,
+              .cpu = target.name == "ort-cpu" || target.name == "onednn",
               .packed = flags_.mixed.packed(),
               .few = flags_.mixed.wanted()});
   if (flags_.mixed.wanted()) return run_mixed(list);
   for (const Trial& trial : list) {
-    if (!trial.learns) attempt(trial);
+    if (!trial.learns && !trial.last) attempt(trial);
   }
   roll_back();
-  if (flags_.no_learning) return;
   for (const Trial& trial : list) {
-    if (trial.learns) attempt(trial);
+    if (trial.learns && !flags_.no_learning) attempt(trial);
   }
   if (best_ && best_->trial.learns) roll_back();
+  for (const Trial& trial : list) {
+    if (trial.last) attempt(trial);
+  }
 }
 
 double Tuner::elapsed() const {
@@ -147,7 +150,9 @@ Made Tuner::quantized(const Trial& trial) {
               return calibrate_graph(model_, equalized, flags_.data, flags_.plan, {}, globals_,
                                      log_);
             },
-            [&] { return first_samples(graph, flags_.data, kAbsorbSamples, "absorb", globals_, log_); });
+            [&] {
+              return first_samples(graph, flags_.data, kAbsorbSamples, "absorb", globals_, log_);
+            });
         if (plan.placements.empty() && plan.dynamic.empty())
           throw unsupported_error(model_.path.string() + ": nothing of it would be quantized");
         for (const NodeId id : plan.quantized) made.quantized.push_back(graph.node(id).name);
@@ -217,7 +222,7 @@ void Tuner::roll_back() {
   if (reached() || !best_ || out_of_time_) return;
   const Trial trial = best_->trial;
   const std::vector<std::string> worst = worst_layers(*best_);
-  const size_t most = std::max<size_t>(1, best_->quantized.size() / 4);
+  const size_t most = std::max<size_t>(1, best_->quantized.size() / 2);
   for (size_t count = 1; count <= std::min(most, worst.size()); count *= 2)
     attempt(without(trial, {worst.begin(), worst.begin() + static_cast<std::ptrdiff_t>(count)}));
 }

@@ -275,8 +275,9 @@ void equalize(Graph& graph, const std::vector<Equalization>& equalizations) {
   for (const Equalization& each : equalizations) {
     if (each.absorbed.empty()) continue;
     const EqualPair pair = pair_of(graph, each);
-    const bool fits = each.absorbed.size() == each.scale.size() && passes_shifts(graph, pair) &&
-                      std::ranges::all_of(each.absorbed, [](float c) { return c >= 0 && c < 1e30F; });
+    const bool fits =
+        each.absorbed.size() == each.scale.size() && passes_shifts(graph, pair) &&
+        std::ranges::all_of(each.absorbed, [](float c) { return c >= 0 && c < 1e30F; });
     if (!fits) {
       throw input_error("equalization of \"" + each.first + "\": what is absorbed does not fit",
                         "It takes a number from 0 on for each channel, and a second layer that "

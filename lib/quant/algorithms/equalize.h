@@ -30,8 +30,9 @@ struct EqualizeOptions {
 std::vector<Equalization> find_equalizations(const Graph& graph, const CalibrationTable& table,
                                              const EqualizeOptions& options);
 
-/// Edits the graph, what is absorbed after all scales. Its results stay as they were, up to rounding and to what meets the end of a
-/// Clip. Errors (input): names that the graph does not have, scales that do not fit.
+/// Edits the graph, what is absorbed after all scales. Its results stay as they were, up to
+/// rounding and to what meets the end of a Clip. Errors (input): names that the graph does not
+/// have, scales that do not fit.
 void equalize(Graph& graph, const std::vector<Equalization>& equalizations);
 
 /// What calibration of the edited graph would have found: tensors that are divided have the
