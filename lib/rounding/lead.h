@@ -11,16 +11,18 @@
 
 namespace qtool {
 
-/// Samples are computed so many at a time.
-inline constexpr size_t kLeadBatch = 16;
+/// Samples are computed so many at a time: a number that hardly any other extent has.
+inline constexpr size_t kLeadBatch = 17;
 
 /// Tensors of all samples, by value.
 using Stores = std::map<ValueId, std::shared_ptr<SampleStore>>;
 
-/// Computes these nodes of a graph for all samples: `inputs` are read from the stores, `outputs`
-/// are added to them.
+/// Computes these nodes of a graph for all samples, of which `facts` has `batch` at a time:
+/// `inputs` are read from the stores, `outputs` are added to them, those that do not count the
+/// samples in front as whole rows.
 void lead(const Graph& graph, const OpRegistry& ops, const Facts& facts,
           std::span<const NodeId> nodes, std::span<const ValueId> inputs,
-          std::span<const ValueId> outputs, size_t samples, MemoryBudget& budget, Stores& stores);
+          std::span<const ValueId> outputs, size_t samples, size_t batch, MemoryBudget& budget,
+          Stores& stores);
 
 }  // namespace qtool

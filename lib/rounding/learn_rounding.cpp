@@ -44,11 +44,11 @@ Stores gather(const Graph& graph, const FeedSource& source, size_t count, Memory
   return stores;
 }
 
-std::map<std::string, Shape> batch_shapes(const Stores& inputs, const Graph& graph) {
+std::map<std::string, Shape> batch_shapes(const Stores& inputs, const Graph& graph, size_t batch) {
   std::map<std::string, Shape> shapes;
   for (const auto& [id, store] : inputs)
     shapes.emplace(graph.value(id).name, store->read(0, 1).shape());
-  for (auto& [name, shape] : shapes) shape.at(0) = static_cast<int64_t>(kLeadBatch);
+  for (auto& [name, shape] : shapes) shape.at(0) = static_cast<int64_t>(batch);
   return shapes;
 }
 
@@ -65,11 +65,11 @@ class Learner {
   }
 
   RoundedModel run() {
-    const auto shapes = batch_shapes(reference_, graph_);
+    const auto shapes = batch_shapes(reference_, graph_, options_.batch);
     const Facts float_facts = infer_facts(graph_, training_ops(), {shapes});
     const Facts facts = infer_facts(model(), training_ops(), {shapes});
     const SegmentGraphs graphs{
-        graph_, float_facts, model(), facts, static_cast<int64_t>(kLeadBatch), [&](NodeId id) {
+        graph_, float_facts, model(), facts, static_cast<int64_t>(options_.batch), [&](NodeId id) {
           return layers_.contains(id);
         }};
     const std::vector<Segment> all = segments(graphs, options_.granularity);
@@ -162,7 +162,7 @@ class Learner {
     }
     Stores reference = reference_;
     lead(graph_, builtin_ops(), graphs.float_facts, segment.float_nodes, segment.float_inputs,
-         wanted, count_, budget_, reference);
+         wanted, count_, options_.batch, budget_, reference);
     if (!segment.layers.empty()) {
       const std::string name = own_name(model(), segment.layers[0]);
       if (options_.begin) options_.begin(number, count, name);
@@ -171,7 +171,7 @@ class Learner {
                                   : solve(graphs, segment)));
     }
     lead(model(), training_ops(), graphs.facts, segment.nodes, segment.inputs, segment.kept, count_,
-         budget_, quantized_);
+         options_.batch, budget_, quantized_);
     reference_ = std::move(reference);
     drop(graphs, segment);
   }
@@ -263,7 +263,7 @@ class Learner {
     Stores stores = quantized_;
     if (!stores.contains(value)) {
       lead(model(), training_ops(), graphs.facts, segment.nodes, segment.inputs, std::array{value},
-           count_, budget_, stores);
+           count_, options_.batch, budget_, stores);
     }
     return stores.at(value);
   }
@@ -358,7 +358,7 @@ class Learner {
     const ValueId result = model().node(layer.node).outputs[0];
     Stores exact = reference_;
     lead(graph_, builtin_ops(), graphs.float_facts, segment.float_nodes, segment.float_inputs,
-         std::array{result}, count_, budget_, exact);
+         std::array{result}, count_, options_.batch, budget_, exact);
     const auto rounded = led(graphs, segment, result);
     Parameter& bias = parameters()[*layer.bias];
     const auto channels = static_cast<size_t>(bias.value.size());
@@ -370,8 +370,9 @@ class Learner {
     for (size_t d = 2; d < row.size(); ++d) inner *= static_cast<size_t>(row[d]);
     std::vector<double> sums(channels, 0);
     size_t counted = 0;
-    for (size_t first = 0; first < count_; first += kLeadBatch) {
-      const size_t count = std::min(kLeadBatch, count_ - first);
+    const size_t batch = rounded->form() == RowForm::whole ? 1 : options_.batch;
+    for (size_t first = 0; first < count_; first += batch) {
+      const size_t count = std::min(batch, count_ - first);
       const Tensor a = exact.at(result)->read(first, count);
       const Tensor b = rounded->read(first, count);
       const auto x = a.data<float>();

@@ -23,7 +23,8 @@ struct RoundingOptions {
   bool measure_bias = false;   ///< not with reconstruction, which learns them
   Granularity granularity = Granularity::layer;
   ReconstructionOptions training;
-  bool learn_scales = false;            ///< of activations
+  bool learn_scales = false;  ///< of activations
+  size_t batch = kLeadBatch;  ///< samples computed at a time; 1 where the graph takes no more
   uint64_t memory = uint64_t{1} << 30;  ///< bytes of samples in memory; the rest goes to files
   /// Second moments are taken of so many columns at a time: GPTQ then feeds errors back within
   /// these only, SeqMSE leaves wider layers as they are.

@@ -100,8 +100,9 @@ std::vector<double> second_moments(const Graph& graph, const OpRegistry& ops,
   std::optional<Session> session;
   size_t batch_of_session = 0;
   std::vector<float> rows;
-  for (size_t first = 0; first < samples; first += kBatch) {
-    const size_t count = std::min(kBatch, samples - first);
+  const size_t batch = data.form() == RowForm::whole ? 1 : kBatch;
+  for (size_t first = 0; first < samples; first += batch) {
+    const size_t count = std::min(batch, samples - first);
     TensorMap feeds;
     feeds.emplace("x", data.read(first, count));
     if (!session || batch_of_session != count) {

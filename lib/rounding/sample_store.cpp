@@ -31,9 +31,9 @@ std::FILE* nameless_file() {
 
 }  // namespace
 
-SampleStore::SampleStore(DType dtype, Shape row, size_t samples, MemoryBudget& budget)
+SampleStore::SampleStore(DType dtype, Shape row, size_t samples, MemoryBudget& budget, RowForm form)
     : dtype_(dtype), row_(std::move(row)), row_bytes_(storage_bytes(dtype, element_count(row_))),
-      samples_(samples), budget_(budget) {
+      samples_(samples), budget_(budget), form_(form) {
   const size_t bytes = row_bytes_ * samples_;
   if (budget_.take(bytes)) {
     memory_.resize(bytes);
@@ -48,9 +48,9 @@ SampleStore::~SampleStore() {
 }
 
 void SampleStore::write(size_t first, const TensorView& batch) {
-  const auto count = static_cast<size_t>(batch.shape.at(0));
-  QTOOL_CHECK(batch.dtype == dtype_ && batch.size() == element_count(row_) * batch.shape[0] &&
-                  first + count <= samples_,
+  const size_t count = form_ == RowForm::whole ? 1 : static_cast<size_t>(batch.shape.at(0));
+  QTOOL_CHECK(batch.dtype == dtype_ && first + count <= samples_ &&
+                  batch.size() == element_count(row_) * static_cast<int64_t>(count),
               "rows that do not fit the store");
   const auto* from = static_cast<const std::byte*>(batch.data);
   if (file_ == nullptr) {
@@ -71,7 +71,9 @@ void SampleStore::write(size_t first, const TensorView& batch) {
 }
 
 Tensor SampleStore::read(std::span<const size_t> rows) const {
-  Shape shape{static_cast<int64_t>(rows.size())};
+  QTOOL_CHECK(form_ == RowForm::slice || rows.size() == 1, "whole tensors come one at a time");
+  Shape shape;
+  if (form_ == RowForm::slice) shape.push_back(static_cast<int64_t>(rows.size()));
   shape.insert(shape.end(), row_.begin(), row_.end());
   Tensor result(dtype_, shape);
   std::byte* to = result.raw();

@@ -25,25 +25,32 @@ class MemoryBudget {
   uint64_t left_;
 };
 
+/// Whether a tensor counts the samples in front, so that a row is one of its slices; a row of one
+/// that does not is the whole tensor of one sample alone.
+enum class RowForm { slice, whole };
+
 /// One tensor of many samples, row by row: in memory, or in a temporary file that has no name and
 /// goes with the process. The budget must live as long.
 class SampleStore {
  public:
-  /// `row` is the shape of one sample, without the batch. Errors (input): no room in $TMPDIR.
-  SampleStore(DType dtype, Shape row, size_t samples, MemoryBudget& budget);
+  /// `row` is the shape of one sample, of slices without the batch. Errors (input): no room in
+  /// $TMPDIR.
+  SampleStore(DType dtype, Shape row, size_t samples, MemoryBudget& budget,
+              RowForm form = RowForm::slice);
   ~SampleStore();
   SampleStore(const SampleStore&) = delete;
   SampleStore& operator=(const SampleStore&) = delete;
 
-  /// Rows [first, first + the batch's extent) from a tensor [batch, row...]. Errors (input): the
-  /// disk is full.
+  /// Rows [first, first + the batch's extent) from a tensor [batch, row...], or the row `first`
+  /// from a whole one. Errors (input): the disk is full.
   void write(size_t first, const TensorView& batch);
 
-  /// These rows as a tensor [rows.size(), row...].
+  /// These rows as a tensor [rows.size(), row...]; whole ones are read one at a time.
   Tensor read(std::span<const size_t> rows) const;
   Tensor read(size_t first, size_t count) const;
 
   size_t samples() const { return samples_; }
+  RowForm form() const { return form_; }
   bool on_disk() const { return file_ != nullptr; }
 
  private:
@@ -52,6 +59,7 @@ class SampleStore {
   size_t row_bytes_;
   size_t samples_;
   MemoryBudget& budget_;
+  RowForm form_;
   std::vector<std::byte> memory_;
   std::FILE* file_ = nullptr;
 };

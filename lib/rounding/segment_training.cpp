@@ -66,8 +66,9 @@ std::vector<Switch> add_switches(Graph& graph, const Facts& facts, const Segment
 double power_of(const SampleStore& store) {
   double sum = 0;
   size_t count = 0;
-  for (size_t first = 0; first < store.samples(); first += 64) {
-    const Tensor batch = store.read(first, std::min<size_t>(64, store.samples() - first));
+  const size_t most = store.form() == RowForm::whole ? 1 : 64;
+  for (size_t first = 0; first < store.samples(); first += most) {
+    const Tensor batch = store.read(first, std::min(most, store.samples() - first));
     for (const float x : batch.data<float>()) sum += static_cast<double>(x) * x;
     count += static_cast<size_t>(batch.size());
   }
@@ -156,9 +157,11 @@ class Training {
     if (options_.drop) switches_ = add_switches(graph, task_.graphs.facts, task_, part);
     LossTargets targets;
     double power = 0;
+    batch_ = options_.batch;
     for (const ValueId id : segment.targets) {
       targets.outputs.push_back(part.id_of.at(id));
       power = std::max(power, power_of(*task_.reference.at(id)));
+      if (task_.reference.at(id)->form() == RowForm::whole) batch_ = 1;
     }
     const Shape shape = task_.graphs.facts[segment.targets.at(0)].type.concrete_shape().value();
     const int64_t channels = shape.size() == 3 ? shape[2] : shape.size() > 1 ? shape[1] : 1;
@@ -285,6 +288,7 @@ class Training {
   std::unique_ptr<TrainingStep> step_;
   double power_ = 1;
   float weight_of_error_ = 1;
+  size_t batch_ = 1;  ///< samples of an iteration
 };
 
 }  // namespace

@@ -58,6 +58,54 @@ TEST_CASE("AdaRound by hand: two weights of 0.4 that always add up become 0 and 
   CHECK(learned.notes.size() == 1);
 }
 
+/// Two products of tokens, between which `turned` counts the tokens in front of the samples.
+Graph products(bool turned) {
+  Build b;
+  b.graph.set_type(b.input("x", {1, 5, 6}),
+                   TensorType(DType::float32, std::vector<Dim>{{{}, "N"}, {5, {}}, {6, {}}}));
+  b.random("w", {6, 7}, 1);
+  b.random("v", {7, 3}, 2);
+  if (turned) b.node("Transpose", {"x"}, {"xt"}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  b.node("MatMul", {turned ? "xt" : "x", "w"}, {"h"}, {}, "first");
+  b.node("MatMul", {"h", "v"}, {turned ? "yt" : "y"}, {}, "second");
+  if (turned) b.node("Transpose", {"yt"}, {"y"}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  b.output("y");
+  return std::move(b.graph);
+}
+
+TEST_CASE("tensors that do not count the samples in front: the same codes, many at a time or one") {
+  const Tensor samples = random_tensor({20, 5, 6}, 3);
+  const auto learned = [&](bool turned, Learning learning, size_t batch) {
+    const Graph graph = products(turned);
+    TensorMap feeds;
+    feeds.emplace("x", random_tensor({2, 5, 6}, 6));
+    Recipe recipe;
+    set_bits(recipe, "w3");
+    recipe.edges_too = true;
+    const QuantPlan plan = test::Planned(graph, test::calibrated(graph, feeds), recipe).plan;
+    RoundingOptions options;
+    options.learning = learning;
+    options.batch = batch;
+    options.training.batch = batch;
+    options.training.iterations = 40;
+    return learn_rounding(graph, plan, source_of(samples, "x"), 20, options);
+  };
+  const auto constant = [](const RoundedModel& model, const char* name) {
+    return to_floats(*model.graph.constant(*model.graph.find_value(name)));
+  };
+  const RoundedModel plain = learned(false, Learning::second_moments, kLeadBatch);
+  for (const bool turned : {false, true}) {
+    for (const size_t batch : {size_t{1}, kLeadBatch}) {
+      CAPTURE(turned, batch);
+      const RoundedModel model = learned(turned, Learning::second_moments, batch);
+      CHECK(constant(model, "w") == constant(plain, "w"));
+      CHECK(constant(model, "v") == constant(plain, "v"));
+    }
+  }
+  const RoundedModel turned = learned(true, Learning::reconstruction, 8);
+  CHECK(turned.notes.size() >= 1);
+}
+
 /// The classifier at 3 bits, and samples for it.
 struct Narrow {
   Graph graph = tiny_classifier();

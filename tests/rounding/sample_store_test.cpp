@@ -33,6 +33,17 @@ TEST_CASE("samples come back as they went, from memory and from disk") {
   }
 }
 
+TEST_CASE("whole tensors come back one at a time, in their shape") {
+  MemoryBudget budget(1000);
+  SampleStore store(DType::float32, {3, 1, 2}, 4, budget, RowForm::whole);
+  std::vector<Tensor> all;
+  for (size_t i = 0; i < 4; ++i) {
+    all.push_back(random_tensor({3, 1, 2}, i + 1));
+    store.write(i, all.back().view());
+  }
+  for (size_t i = 0; i < 4; ++i) CHECK(store.read(i, 1).equals(all[i]));
+}
+
 TEST_CASE("a store gives its memory back") {
   MemoryBudget budget(100);
   {

@@ -219,3 +219,41 @@ TEST_CASE("the gradient of a Concat of parts whose extents only the run knows") 
     CHECK(gradient(2) == std::vector<float>{7, 8, 9, 10});
   }
 }
+
+TEST_CASE("a Slice by bounds that are fed has the gradient of one by constants") {
+  const auto gradient = [](bool fed, Backend backend) {
+    Build b(17);
+    b.graph.model.opsets[kTrainingDomain] = 1;
+    const ValueId x = b.input("x", {2, 3, 4});
+    const Tensor x_fed = smooth({2, 3, 4})->clone();
+    TensorMap feeds;
+    feeds.emplace("x", x_fed.clone());
+    const auto bound = [&](const char* name, int64_t first, int64_t second) {
+      Tensor tensor = Tensor::of<int64_t>({2}, {first, second});
+      if (!fed) {
+        b.constant(name, std::move(tensor));
+        return;
+      }
+      b.input(name, {2}, DType::int64);
+      feeds.emplace(name, std::move(tensor));
+    };
+    bound("starts", 1, -1);
+    bound("ends", 3, -9);
+    b.constant("axes", Tensor::of<int64_t>({2}, {1, 2}));
+    b.constant("steps", Tensor::of<int64_t>({2}, {1, -2}));
+    b.node("Slice", {"x", "starts", "ends", "axes", "steps"}, {"part"});
+    b.node("Mul", {"part", "part"}, {"square"});
+    b.node("ReduceSum", {"square"}, {"loss"}, {{"keepdims", int64_t{0}}});
+    Differentiated made =
+        differentiate(b.graph, training_ops(), *b.graph.find_value("loss"), std::vector{x});
+    made.graph.add_output(made.gradient_of.at(x));
+    Session session(made.graph, training_ops(), {.backend = backend});
+    return session.run(feeds).at(made.graph.value(made.gradient_of.at(x)).name).clone();
+  };
+  const Tensor wanted = gradient(false, Backend::reference);
+  CHECK(std::ranges::count(wanted.data<float>(), 0.0F) == 24 - 2 * 2 * 2);
+  for (const Backend backend : {Backend::reference, Backend::onednn}) {
+    CHECK(gradient(true, backend).equals(wanted));
+    CHECK(gradient(false, backend).equals(wanted));
+  }
+}

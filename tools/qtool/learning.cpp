@@ -99,10 +99,18 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   DataOptions some = data_options;
   if (!some.samples) some.usual_samples = kSamples;
   // Layers learn from many samples at once, also of a model that was exported for one.
-  Graph batched = with_open_batch(graph, builtin_ops());
+  RoundingOptions options = options_of(recipe);
+  Graph batched = graph;
+  try {
+    batched = with_open_batch(graph, builtin_ops());
+  } catch (const Error& error) {
+    if (error.kind() != Error::Kind::input) throw;
+    log.warn(std::string(error.what()) + "; samples go through one at a time");
+    options.batch = options.training.batch = 1;
+  }
   output_floats(batched);
   const std::vector<RunnerValue> inputs = declared_inputs(batched);
-  if (const size_t fixed = batch_size(inputs, {}, 0); fixed > 0) {
+  if (const size_t fixed = batch_size(inputs, {}, 0); fixed > 1) {
     throw unsupported_error(
         fmt::format("{} needs batches of any size; the model was exported for batches of {}",
                     to_string(recipe.rounding), fixed),
@@ -110,7 +118,6 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   }
   const auto data = some.open(inputs, &log);
   Loader loader(*data.dataset, data.order, {.batch_size = batch_size(inputs, some.batch, 16)});
-  RoundingOptions options = options_of(recipe);
   options.memory = for_samples(memory_limit);
   if (memory_limit) {
     options.memory /= 2;

@@ -128,11 +128,40 @@ Lowering lower_crop_like(const LowerContext& context) {
 
 // ---- SliceGradient: the elements of x where the Slice took them from --------------------------
 
-Sliced slice_of(const NodeView& node, const Shape& whole) {
+/// Where it reads the Slice's own inputs, which are computed at run time.
+constexpr size_t kSliceInputs = 2;
+
+SliceLists slice_attributes(const NodeView& node) {
   const Attributes& attributes = node.attributes();
-  return sliced(whole, {attributes.integers("starts"), attributes.integers("ends"),
-                        attributes.integers("axes"), attributes.integers("steps")});
+  return {attributes.integers("starts"), attributes.integers("ends"), attributes.integers("axes"),
+          attributes.integers("steps")};
 }
+
+/// From their values, or from what is known of them before the run; nothing where that is not all.
+template <class Values>
+std::optional<SliceLists> slice_inputs(const Values& values) {
+  SliceLists lists;
+  std::vector<int64_t>* const targets[] = {&lists.starts, &lists.ends, &lists.axes, &lists.steps};
+  for (size_t i = 0; i < 4; ++i) {
+    if (!values.has(kSliceInputs + i)) continue;
+    const Tensor* known = values.tensor(kSliceInputs + i);
+    if (known == nullptr) return std::nullopt;
+    *targets[i] = to_int64s(*known);
+  }
+  return lists;
+}
+
+struct RunValues {
+  const ReferenceCall& call;
+  bool has(size_t slot) const { return call.has(slot); }
+  const Tensor* tensor(size_t slot) const { return &call.input(slot); }
+};
+
+struct KnownValues {
+  const LowerContext& context;
+  bool has(size_t slot) const { return context.node.has_input(slot); }
+  const Tensor* tensor(size_t slot) const { return context.inputs[slot].constant.get(); }
+};
 
 StridedCopy slice_copy(const Sliced& slice, const std::vector<int64_t>& from,
                        const std::vector<int64_t>& to) {
@@ -146,7 +175,9 @@ StridedCopy slice_copy(const Sliced& slice, const std::vector<int64_t>& from,
 
 std::vector<Tensor> slice_gradient_reference(const ReferenceCall& call) {
   const Shape& whole = call.input(1).shape();
-  const Sliced slice = slice_of(call.node, whole);
+  const bool at_run_time = call.has(kSliceInputs);
+  const Sliced slice = sliced(
+      whole, at_run_time ? slice_inputs(RunValues{call}).value() : slice_attributes(call.node));
   if (slice.shape != call.input(0).shape()) throw input_error("a gradient of another shape");
   return one_result(
       copied(call.input(0),
@@ -156,10 +187,18 @@ std::vector<Tensor> slice_gradient_reference(const ReferenceCall& call) {
 Lowering lower_slice_gradient(const LowerContext& context) {
   const LowerInput& part = context.inputs[0];
   const Shape& whole = context.outputs[0].shape;
-  const Sliced slice = slice_of(context.node, whole);
-  return lower_copy(
+  const auto lists = context.node.has_input(kSliceInputs) ? slice_inputs(KnownValues{context})
+                                                          : slice_attributes(context.node);
+  if (!lists) return Lowering::refuse("its bounds are computed at run time");
+  const Sliced slice = sliced(whole, *lists);
+  Lowering result = lower_copy(
       context, slice_copy(slice, strides(part.shape, part.layout), strides(whole, part.layout)),
       part.layout);
+  for (size_t slot = kSliceInputs; slot < context.inputs.size(); ++slot) {
+    result.input_layouts.push_back(Layout::plain);
+    result.packed.push_back(static_cast<int>(slot));
+  }
+  return result;
 }
 
 std::vector<Tensor> zeros_like_reference(const ReferenceCall& call) {
@@ -235,7 +274,13 @@ void split_gradient(GradContext& context) {
 
 void slice_gradient(GradContext& context) {
   const auto lists = slice_lists(context.node);
-  if (!lists) throw unsupported_error("its bounds are computed at run time");
+  if (!lists) {
+    std::vector<ValueId> inputs{context.upstream(), context.input(0)};
+    for (size_t slot = 1; slot < context.input_count(); ++slot)
+      inputs.push_back(context.input(slot));
+    context.give(0, context.emit("SliceGradient", std::move(inputs)));
+    return;
+  }
   Attributes attributes;
   attributes.set("starts", lists->starts);
   attributes.set("ends", lists->ends);
@@ -260,12 +305,34 @@ void pad_gradient(GradContext& context) {
 
 void identity_gradient(GradContext& context) { context.give(0, context.upstream()); }
 
+/// Where SpaceToDepth, which puts the position in a block first, puts each channel of mode CRD,
+/// which puts it last.
+std::vector<int64_t> channels_first(int64_t channels, int64_t block) {
+  const int64_t positions = block * block;
+  std::vector<int64_t> from;
+  const int64_t results = channels / positions;
+  for (int64_t c = 0; c < results; ++c) {
+    for (int64_t p = 0; p < positions; ++p) from.push_back(p * results + c);
+  }
+  return from;
+}
+
 void depth_to_space_gradient(GradContext& context) {
-  if (context.node.attributes().text("mode", "DCR") != "DCR")
-    throw unsupported_error("its mode is CRD, which SpaceToDepth does not undo");
+  const int64_t block = context.node.attributes().integer("blocksize", 1);
   Attributes attributes;
-  attributes.set("blocksize", context.node.attributes().integer("blocksize", 1));
-  context.give(0, context.emit_onnx("SpaceToDepth", {context.upstream()}, std::move(attributes)));
+  attributes.set("blocksize", block);
+  ValueId gradient = context.emit_onnx("SpaceToDepth", {context.upstream()}, std::move(attributes));
+  if (context.node.attributes().text("mode", "DCR") != "DCR") {
+    const auto& channels = known_rank(context.node.input_type(0)).at(1).value;
+    if (!channels) throw unsupported_error("its number of channels is not known");
+    const std::vector<int64_t> from = channels_first(*channels, block);
+    Attributes axis;
+    axis.set("axis", int64_t{1});
+    gradient = context.emit_onnx(
+        "Gather", {gradient, context.constant(Tensor::of<int64_t>({*channels}, from))},
+        std::move(axis));
+  }
+  context.give(0, gradient);
 }
 
 void space_to_depth_gradient(GradContext& context) {
@@ -284,7 +351,7 @@ void register_training_movement(OpRegistry& ops) {
   crop.lower = lower_crop_like;
   ops.add(std::move(crop));
   OpDef slice =
-      training_record("SliceGradient", {2, 2}, {1, 1}, infer_like<1>, slice_gradient_reference);
+      training_record("SliceGradient", {2, 6}, {1, 1}, infer_like<1>, slice_gradient_reference);
   slice.taste = LayoutTaste::any;
   slice.lower = lower_slice_gradient;
   ops.add(std::move(slice));
