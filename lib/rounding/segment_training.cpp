@@ -157,7 +157,6 @@ class Training {
     if (options_.drop) switches_ = add_switches(graph, task_.graphs.facts, task_, part);
     LossTargets targets;
     double power = 0;
-    batch_ = options_.batch;
     for (const ValueId id : segment.targets) {
       targets.outputs.push_back(part.id_of.at(id));
       power = std::max(power, power_of(*task_.reference.at(id)));
@@ -277,7 +276,7 @@ class Training {
   const SegmentTask& task_;
   const ReconstructionOptions& options_;
   Rng rng_;
-  size_t batch_ = 1;
+  size_t batch_ = 1;  ///< samples of an iteration
   std::vector<RoundedWeight> weights_;
   std::vector<Parameter*> outer_;      ///< weights, biases, scales
   std::vector<Parameter> parameters_;  ///< the same in the segment's graph
@@ -288,7 +287,6 @@ class Training {
   std::unique_ptr<TrainingStep> step_;
   double power_ = 1;
   float weight_of_error_ = 1;
-  size_t batch_ = 1;  ///< samples of an iteration
 };
 
 }  // namespace
