@@ -35,22 +35,26 @@ float rectified_sigmoid_slope(float v) {
 
 SoftRounding::SoftRounding(const Tensor& weights, const QuantParams& params)
     : shape_(weights.shape()), params_(params) {
+  QTOOL_CHECK(params.type.bits <= 8, "weights of more than 8 bits");
   const auto values = weights.data<float>();
-  for (std::vector<float>* each :
-       {&floor_, &fraction_, &scale_, &lowest_, &highest_, &v_, &first_, &second_}) {
-    each->assign(values.size(), 0);
+  floor_.resize(values.size());
+  upward_.resize(values.size());
+  slice_.resize(values.size());
+  for (std::vector<float>* each : {&v_, &first_, &second_}) each->assign(values.size(), 0);
+  for (const int32_t zero : params_.zero_point) {
+    lowest_.push_back(static_cast<float>(params_.type.lowest() - zero));
+    highest_.push_back(static_cast<float>(params_.type.highest() - zero));
   }
   const auto set = [&](int64_t index, int64_t slice) {
     const auto i = static_cast<size_t>(index);
     const auto s = static_cast<size_t>(slice);
-    scale_[i] = params_.scale[s];
-    lowest_[i] = static_cast<float>(params_.type.lowest() - params_.zero_point[s]);
-    highest_[i] = static_cast<float>(params_.type.highest() - params_.zero_point[s]);
-    const float code = std::clamp(values[i] / scale_[i], lowest_[i], highest_[i]);
+    slice_[i] = static_cast<uint32_t>(s);
+    const float code = std::clamp(values[i] / params_.scale[s], lowest_[s], highest_[s]);
     // At the upper end there is no code above.
-    floor_[i] = std::min(std::floor(code), highest_[i] - 1);
-    fraction_[i] = code - floor_[i];
-    v_[i] = inverse(fraction_[i]);
+    const float below = std::min(std::floor(code), highest_[s] - 1);
+    floor_[i] = static_cast<int16_t>(below);
+    upward_[i] = code - below >= 0.5F ? 1 : 0;
+    v_[i] = inverse(code - below);
   };
   ScaleLayout(shape_, params_.axis, params_.block_size)
       .for_each_run(
@@ -63,7 +67,8 @@ SoftRounding::SoftRounding(const Tensor& weights, const QuantParams& params)
 }
 
 float SoftRounding::weight(size_t i, float h) const {
-  return std::clamp(floor_[i] + h, lowest_[i], highest_[i]) * scale_[i];
+  const size_t s = slice_[i];
+  return std::clamp(static_cast<float>(floor_[i]) + h, lowest_[s], highest_[s]) * params_.scale[s];
 }
 
 void SoftRounding::soft(std::span<float> weights) const {
@@ -92,7 +97,7 @@ void SoftRounding::update(std::span<const float> weight_gradient, double rate, d
   parallel_for(static_cast<int64_t>(v_.size()), 4096, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
       const float slope = rectified_sigmoid_slope(v_[i]);
-      float gradient = weight_gradient[i] * scale_[i];
+      float gradient = weight_gradient[i] * params_.scale[slice_[i]];
       if (lambda > 0 && slope > 0) {
         const float t = 2 * rectified_sigmoid(v_[i]) - 1;
         gradient -= weight_of_pull * std::pow(std::abs(t), exponent) * (t < 0 ? -1.0F : 1.0F);
@@ -109,8 +114,7 @@ double SoftRounding::changed() const {
   size_t count = 0;
   for (size_t i = 0; i < v_.size(); ++i) {
     const bool up = rectified_sigmoid(v_[i]) >= 0.5F;
-    const bool nearest = fraction_[i] >= 0.5F;
-    if (up != nearest) ++count;
+    if (up != (upward_[i] != 0)) ++count;
   }
   return v_.empty() ? 0 : static_cast<double>(count) / static_cast<double>(v_.size());
 }

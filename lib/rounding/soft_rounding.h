@@ -41,10 +41,11 @@ class SoftRounding : public WeightRounding {
 
   Shape shape_;
   QuantParams params_;
-  std::vector<float> floor_;     ///< in codes, without the zero point
-  std::vector<float> fraction_;  ///< of w / s, clipped to the grid
-  std::vector<float> scale_;     ///< by element
-  std::vector<float> lowest_;    ///< by element: codes less the zero point
+  // Weights are many, so what is kept of each is small.
+  std::vector<int16_t> floor_;   ///< in codes, without the zero point
+  std::vector<uint8_t> upward_;  ///< the nearest code is the one above
+  std::vector<uint32_t> slice_;  ///< which of the parameters is its own
+  std::vector<float> lowest_;    ///< by slice: codes less the zero point
   std::vector<float> highest_;
   std::vector<float> v_;
   std::vector<float> first_;  ///< Adam's moments

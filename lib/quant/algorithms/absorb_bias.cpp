@@ -16,7 +16,8 @@ namespace qtool {
 namespace {
 
 constexpr double kDeviations = 3;
-constexpr double kWorth = 0.01;  ///< of the channel's largest value, to be moved at all
+constexpr double kWorth = 0.01;   ///< of the channel's largest value, to be moved at all
+constexpr double kShrunk = 0.95;  ///< of the tensor's largest value: what is left, at most
 
 struct Channel {
   double least = std::numeric_limits<double>::infinity();
@@ -72,12 +73,17 @@ void find_absorptions(const Graph& graph, const FeedSource& samples,
   for (size_t p = 0; p < pairs.size(); ++p) {
     std::vector<float> absorbed;
     size_t moved = 0;
+    double before = 0;
+    double after = 0;
     for (const Channel& channel : channels[p]) {
-      absorbed.push_back(
-          static_cast<float>(channel.high_part(static_cast<double>(pairs[p].bound))));
-      moved += absorbed.back() > 0 ? 1 : 0;
+      const auto bound = static_cast<double>(pairs[p].bound);
+      const double part = channel.high_part(bound);
+      absorbed.push_back(static_cast<float>(part));
+      moved += part > 0 ? 1 : 0;
+      before = std::max(before, std::min(channel.most, bound));
+      after = std::max(after, std::min(channel.most, bound) - part);
     }
-    if (moved == 0) continue;
+    if (moved == 0 || after > kShrunk * before) continue;
     const std::string& first = keys.key(pairs[p].first);
     auto found = std::ranges::find(equalizations, first, &Equalization::first);
     if (found == equalizations.end()) {

@@ -12,7 +12,8 @@ namespace qtool {
 /// smaller range. c = max(0, mean - 3 deviations), as in the paper, but measured, and never more
 /// than the least z of these samples: so the float results stay, up to rounding, for them and for
 /// all others within that bound. Channels that come to a Clip's end are left alone, and so is a
-/// second layer that pads, at whose border 0 would stand for c.
+/// second layer that pads, at whose border 0 would stand for c. It is done where the range of all
+/// channels together, which have one scale, then shrinks by a twentieth.
 ///
 /// Runs the samples through `graph`, which is equalized already, and adds what it finds to the
 /// equalizations (of scale 1 where there was none). Nothing is edited.
