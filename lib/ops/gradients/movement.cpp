@@ -221,6 +221,42 @@ const std::vector<Dim>& known_rank(const TensorType& type) {
   return *type.shape;
 }
 
+/// Where an element that Pad makes comes from, for `at` counted from the input's first one.
+int64_t padded_from(int64_t at, int64_t extent, const std::string& mode) {
+  if (mode == "edge") return std::clamp<int64_t>(at, 0, extent - 1);
+  const int64_t period = mode == "wrap" ? extent : std::max<int64_t>(1, 2 * (extent - 1));
+  const int64_t place = (at % period + period) % period;
+  return place < extent ? place : period - place;
+}
+
+/// Pad that repeats elements of its input: along each axis the product with a matrix of ones where
+/// an element went.
+void give_mirrored(GradContext& context, const std::string& mode) {
+  const std::vector<Dim>& dims = known_rank(context.node.input_type(0));
+  const auto padding = known_padding(context.node, dims.size());
+  if (!padding) throw unsupported_error("its padding is computed at run time");
+  ValueId gradient = context.upstream();
+  for (size_t d = 0; d < dims.size(); ++d) {
+    const int64_t begin = padding->begin[d];
+    if (begin == 0 && padding->end[d] == 0) continue;
+    if (d + 2 < dims.size()) throw unsupported_error("it pads another than the last two axes");
+    const int64_t extent = dims[d].value.value_or(0);
+    const int64_t made = begin + extent + padding->end[d];
+    if (extent < 1 || made < 1) throw unsupported_error("the shape of its input is not known");
+    const bool rows = d + 2 == dims.size();  // [extent, made] in front, else [made, extent] behind
+    Tensor matrix(DType::float32, rows ? Shape{extent, made} : Shape{made, extent});
+    for (int64_t k = 0; k < made; ++k) {
+      const int64_t from = padded_from(k - begin, extent, mode);
+      const int64_t place = rows ? from * made + k : k * extent + from;
+      matrix.data<float>()[static_cast<size_t>(place)] = 1;
+    }
+    const ValueId ones = context.constant(cast(matrix, context.node.input_type(0).dtype));
+    gradient = rows ? context.emit_onnx("MatMul", {ones, gradient})
+                    : context.emit_onnx("MatMul", {gradient, ones});
+  }
+  context.give(0, gradient);
+}
+
 }  // namespace
 
 void reshape_gradient(GradContext& context) {
@@ -291,9 +327,8 @@ void slice_gradient(GradContext& context) {
 }
 
 void pad_gradient(GradContext& context) {
-  if (context.node.attributes().text("mode", "constant") != "constant") {
-    throw unsupported_error("only padding with a constant has a gradient here");
-  }
+  const std::string mode = context.node.attributes().text("mode", "constant");
+  if (mode != "constant") return give_mirrored(context, mode);
   if (context.wants(2)) throw unsupported_error("the value to pad with is computed");
   const auto padding = known_padding(context.node, known_rank(context.node.input_type(0)).size());
   if (!padding) throw unsupported_error("its padding is computed at run time");

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RNNGradient, GRUGradient, LSTMGradient (X, W, R, B, sequence_lens, initial_h, initial_c, P, gY,
 // gY_h, gY_c) → gX, gW, gR, gB, ginitial_h, ginitial_c, gP: back through time, one sequence after
-// the other, in double. What is not there is absent. The forward pass is run again, since its gates
-// are not outputs.
+// the other, in double. The forward pass is run again, since its gates are not outputs.
 #include "ops/recurrent.h"
 
 #include <algorithm>
