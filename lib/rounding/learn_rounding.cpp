@@ -82,6 +82,7 @@ class Learner {
           },
           [&] { visit(graphs, all[s], s, all.size(), result.notes); });
     }
+    result.batch = batch_;
     result.graph = with_learned_constants(graph_, parameters());
     result.plan = learned_plan(result.graph, builtin_ops(), plan_, training_);
     return result;
@@ -213,6 +214,7 @@ class Learner {
     }
     trained_.insert(seen.begin(), seen.end());
     const SegmentResult result = train_segment(task, weights, options_.training);
+    batch_ = std::min(batch_, result.batch);
     for (const size_t p : seen) {
       if (params_of_.contains(p)) keep_scales(p);
     }
@@ -404,6 +406,7 @@ class Learner {
   const QuantPlan& plan_;
   const RoundingOptions& options_;
   size_t count_;
+  size_t batch_ = options_.training.batch;
   MemoryBudget budget_;
   Stores reference_;
   Stores quantized_;

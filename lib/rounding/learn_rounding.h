@@ -39,6 +39,7 @@ struct RoundedModel {
   Graph graph;
   QuantPlan plan;
   std::vector<std::string> notes;  ///< a line a segment
+  size_t batch = 0;                ///< samples of an iteration, where they were fewest
 };
 
 /// Leads samples through the float and the quantized model side by side, segment by segment, and

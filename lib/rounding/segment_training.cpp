@@ -106,6 +106,7 @@ class Training {
       result.changed = std::max(result.changed, rounding_[w]->changed());
     }
     result.after = error();
+    result.batch = batch_;
     hand_back();
     return result;
   }

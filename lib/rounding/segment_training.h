@@ -46,6 +46,7 @@ struct SegmentResult {
   double before = 0;  ///< squared error over power, rounded to nearest
   double after = 0;
   double changed = 0;  ///< part of the weights that were not rounded to nearest
+  size_t batch = 0;    ///< samples of an iteration, fewer than asked for where memory was short
 };
 
 /// Learns how the weights of a segment are rounded so that its results come near the float ones

@@ -145,6 +145,12 @@ void learn(Graph& graph, QuantPlan& plan, const Recipe& recipe, const DataOption
   progress.reset();
   take_weights(graph, learned.graph);
   plan = std::move(learned.plan);
+  if (memory_limit && learned.batch < options.training.batch) {
+    log.warn(
+        fmt::format("--mem-limit: {} learned from batches of {} instead of {}, which gives "
+                    "other weights",
+                    to_string(recipe.rounding), learned.batch, options.training.batch));
+  }
   for (const std::string& note : learned.notes) log.info(note);
 }
 
