@@ -43,7 +43,7 @@ std::vector<Place> places_of(const SegmentGraphs& graphs) {
 class Lives {
  public:
   Lives(const Graph& graph, const Facts& facts, const std::vector<Place>& places, int64_t batch)
-      : graph_(graph), facts_(facts), batch_(batch) {
+      : facts_(facts), batch_(batch) {
     for (const ValueId id : graph.required_inputs()) {
       if (facts[id].constant == nullptr) made_[id] = -1;
     }
@@ -93,7 +93,6 @@ class Lives {
   }
 
  private:
-  const Graph& graph_;
   const Facts& facts_;
   int64_t batch_;
   std::map<ValueId, int64_t> made_;
