@@ -118,7 +118,7 @@ void set_bits(Recipe& recipe, const std::string& text) {
         "Write w4a4, w4, a8 or a16w8: weights of 2 to 8 bits, activations of 2 to 8 or "
         "16.");
   }
-  for (const size_t weights : {1, 3}) {
+  for (const size_t weights : {size_t{1}, size_t{3}}) {
     if (found[weights].matched) recipe.weight_bits = std::stoi(found[weights]);
   }
   if (found[2].matched) recipe.activation_bits = std::stoi(found[2]);
