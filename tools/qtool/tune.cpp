@@ -147,7 +147,8 @@ std::function<int()> declare_tune(CLI::App& app, const Globals& globals) {
       ->capture_default_str();
   app.add_option("--min-sqnr", flags->min_sqnr, "the same without labels, in dB of the outputs")
       ->capture_default_str();
-  app.add_option("--time-budget", flags->time_budget, "begin nothing new after: 90s, 10m, 2h")
+  app.add_option("--time-budget", flags->time_budget,
+                 "begin nothing new after, but for weights alone at last: 90s, 10m, 2h")
       ->type_name("TIME");
   app.add_flag("--no-learning", flags->no_learning,
                "leave out the methods that learn, which take minutes");
@@ -159,7 +160,8 @@ std::function<int()> declare_tune(CLI::App& app, const Globals& globals) {
   flags->mixed.declare(app);
   app.footer(
       "Tries ranges, bias and channel corrections, then leaves the worst layers in float, then\n"
-      "methods that learn, and on CPUs at last 8-bit weights alone. Exit code 3: the goal was not "
+      "methods that learn, and for CPUs at last 8-bit weights alone and float16. Exit code 3: the "
+      "goal was not "
       "reached; the best model is written.\n"
       "Example: qtool tune model.onnx --data train/ --val test/ --max-drop 0.5 -o q.onnx");
   return [flags, &globals] { return tune(*flags, globals); };

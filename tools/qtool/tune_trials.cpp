@@ -27,8 +27,10 @@ std::vector<Trial> trials(const TrialBase& base) {
   if (few) list.push_back({"gptq", head + "method: [gptq]\n", true});
   list.push_back({"adaround", head + "method: [adaround]\n", true});
   if (few) list.push_back({"qdrop", head + "method: [qdrop]\n", true});
-  if (!few && base.cpu)
-    list.push_back({"weight-only", "schema: qtool.recipe/1\nmode: weight-only\n", false, true});
+  if (!few && base.cpu) {
+    for (const std::string mode : {"weight-only", "float16"})
+      list.push_back({mode, "schema: qtool.recipe/1\nmode: " + mode + '\n', false, true});
+  }
   return list;
 }
 

@@ -12,6 +12,7 @@
 #include "learning.h"
 #include "measure.h"
 #include "passes/pipelines.h"
+#include "ptq_modes.h"
 #include "ptq_weights.h"
 #include "quant/widths.h"
 #include "report/number_text.h"
@@ -104,7 +105,8 @@ std::optional<Made> Tuner::make(const Trial& trial) {
 }
 
 void Tuner::attempt(const Trial& trial) {
-  if (reached() || !may_begin()) return;
+  const bool in_time = may_begin() || (trial.last && best_);
+  if (reached() || !in_time) return;
   std::optional<Made> made = make(trial);
   if (made && (!best_ || better(made->score, best_->score))) best_ = std::move(made);
 }
@@ -134,6 +136,13 @@ Made Tuner::quantized(const Trial& trial) {
   const Recipe recipe = parse_recipe(trial.yaml);
   if (recipe.mode == "weight-only") {
     ConvertedModel made = convert_weights(model_, flags_.data, recipe, "qdq", {}, globals_, log_);
+    stamp(made.graph, model_, recipe.mode);
+    return {trial, {}, {model_.path, std::move(made.graph), model_.file}, {}};
+  }
+  if (!recipe.mode.empty()) {
+    ModeFlags mode;
+    mode.mode = recipe.mode;
+    ConvertedModel made = convert(model_, mode, flags_.data, {}, globals_, log_);
     stamp(made.graph, model_, recipe.mode);
     return {trial, {}, {model_.path, std::move(made.graph), model_.file}, {}};
   }
