@@ -89,6 +89,8 @@ struct QuantPlan {
   std::vector<Equalization> equalized;  ///< done to the graph already (algorithms/equalize.h)
 };
 
+inline constexpr const char* kPlanSchema = "qtool.plan/1";
+
 Json to_json(const QuantPlan& plan, const Graph& graph);
 
 /// Errors (input): another schema, an unknown key, tensor or node (with the nearest names), a use
