@@ -23,6 +23,39 @@ bool counts_samples(const TensorType& type, size_t batch) {
 
 }  // namespace
 
+Stores gather(const Graph& graph, const FeedSource& source, size_t count, MemoryBudget& budget) {
+  if (count == 0) throw input_error("there are no samples to learn the rounding from");
+  Stores stores;
+  size_t first = 0;
+  while (const auto batch = source()) {
+    for (const ValueId id : graph.required_inputs()) {
+      const Tensor& part = batch->inputs.at(graph.value(id).name);
+      const auto samples = static_cast<int64_t>(batch->ids.size());
+      if (part.rank() == 0 || part.shape()[0] != samples) {
+        throw unsupported_error("the input \"" + graph.value(id).name +
+                                "\" does not count the samples in its first dimension");
+      }
+      std::shared_ptr<SampleStore>& store = stores[id];
+      if (store == nullptr) {
+        const Shape row(part.shape().begin() + 1, part.shape().end());
+        store = std::make_shared<SampleStore>(part.dtype(), row, count, budget);
+      }
+      store->write(first, part.view());
+    }
+    first += batch->ids.size();
+  }
+  QTOOL_CHECK(first == count, "another number of samples");
+  return stores;
+}
+
+std::map<std::string, Shape> batch_shapes(const Stores& inputs, const Graph& graph, size_t batch) {
+  std::map<std::string, Shape> shapes;
+  for (const auto& [id, store] : inputs)
+    shapes.emplace(graph.value(id).name, store->read(0, 1).shape());
+  for (auto& [name, shape] : shapes) shape.at(0) = static_cast<int64_t>(batch);
+  return shapes;
+}
+
 void lead(const Graph& graph, const OpRegistry& ops, const Facts& facts,
           std::span<const NodeId> nodes, std::span<const ValueId> inputs,
           std::span<const ValueId> outputs, size_t samples, size_t batch, MemoryBudget& budget,

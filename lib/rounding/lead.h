@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "calib/calibrate.h"
 #include "ops/op_def.h"
 #include "rounding/sample_store.h"
 
@@ -16,6 +17,12 @@ inline constexpr size_t kLeadBatch = 17;
 
 /// Tensors of all samples, by value.
 using Stores = std::map<ValueId, std::shared_ptr<SampleStore>>;
+
+/// All samples, input by input. Errors (unsupported): an input that does not count them in front.
+Stores gather(const Graph& graph, const FeedSource& source, size_t count, MemoryBudget& budget);
+
+/// The inputs' shapes for batches of `batch`.
+std::map<std::string, Shape> batch_shapes(const Stores& inputs, const Graph& graph, size_t batch);
 
 /// Computes these nodes of a graph for all samples, of which `facts` has `batch` at a time:
 /// `inputs` are read from the stores, `outputs` are added to them, those that do not count the

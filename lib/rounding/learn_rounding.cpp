@@ -18,40 +18,6 @@ namespace qtool {
 
 namespace {
 
-/// All samples, input by input.
-Stores gather(const Graph& graph, const FeedSource& source, size_t count, MemoryBudget& budget) {
-  if (count == 0) throw input_error("there are no samples to learn the rounding from");
-  Stores stores;
-  size_t first = 0;
-  while (const auto batch = source()) {
-    for (const ValueId id : graph.required_inputs()) {
-      const Tensor& part = batch->inputs.at(graph.value(id).name);
-      const auto samples = static_cast<int64_t>(batch->ids.size());
-      if (part.rank() == 0 || part.shape()[0] != samples) {
-        throw unsupported_error("the input \"" + graph.value(id).name +
-                                "\" does not count the samples in its first dimension");
-      }
-      std::shared_ptr<SampleStore>& store = stores[id];
-      if (store == nullptr) {
-        const Shape row(part.shape().begin() + 1, part.shape().end());
-        store = std::make_shared<SampleStore>(part.dtype(), row, count, budget);
-      }
-      store->write(first, part.view());
-    }
-    first += batch->ids.size();
-  }
-  QTOOL_CHECK(first == count, "another number of samples");
-  return stores;
-}
-
-std::map<std::string, Shape> batch_shapes(const Stores& inputs, const Graph& graph, size_t batch) {
-  std::map<std::string, Shape> shapes;
-  for (const auto& [id, store] : inputs)
-    shapes.emplace(graph.value(id).name, store->read(0, 1).shape());
-  for (auto& [name, shape] : shapes) shape.at(0) = static_cast<int64_t>(batch);
-  return shapes;
-}
-
 constexpr double kDamping = 0.01;
 constexpr size_t kMostSamples = 256;  ///< of which second moments are taken
 
@@ -361,36 +327,29 @@ class Learner {
     Stores exact = reference_;
     lead(graph_, builtin_ops(), graphs.float_facts, segment.float_nodes, segment.float_inputs,
          std::array{result}, count_, options_.batch, budget_, exact);
-    const auto rounded = led(graphs, segment, result);
-    Parameter& bias = parameters()[*layer.bias];
-    const auto channels = static_cast<size_t>(bias.value.size());
-    const Shape row = rounded->read(0, 1).shape();
-    // Matrix products count channels in the last dimension, convolutions behind the batch.
+    return move_biases(layer, means(*exact.at(result), layer),
+                       means(*led(graphs, segment, result), layer));
+  }
+
+  /// Matrix products count channels in the last dimension, convolutions behind the batch.
+  std::vector<double> means(const SampleStore& results, const Layer& layer) {
+    const auto channels = static_cast<size_t>(parameters()[*layer.bias].value.size());
     const bool last = parameters()[layer.weight].value.rank() == 2;
-    if (static_cast<size_t>(last ? row.back() : row.at(1)) != channels) return "";
-    size_t inner = 1;
-    for (size_t d = 2; d < row.size(); ++d) inner *= static_cast<size_t>(row[d]);
-    std::vector<double> sums(channels, 0);
-    size_t counted = 0;
-    const size_t batch = rounded->form() == RowForm::whole ? 1 : options_.batch;
-    for (size_t first = 0; first < count_; first += batch) {
-      const size_t count = std::min(batch, count_ - first);
-      const Tensor a = exact.at(result)->read(first, count);
-      const Tensor b = rounded->read(first, count);
-      const auto x = a.data<float>();
-      const auto y = b.data<float>();
-      for (size_t i = 0; i < x.size(); ++i) {
-        const size_t channel = last ? i % channels : i / inner % channels;
-        sums[channel] += static_cast<double>(x[i]) - static_cast<double>(y[i]);
-      }
-      counted += x.size() / channels;
-    }
-    double largest = 0;
+    return channel_means(results, channels, last, options_.batch);
+  }
+
+  /// By what the means are to be and are.
+  std::string move_biases(const Layer& layer, std::span<const double> wanted,
+                          std::span<const double> found) {
+    if (wanted.empty() || found.size() != wanted.size()) return "";
+    Parameter& bias = parameters()[*layer.bias];
     bias.value = bias.value.clone();
-    for (size_t c = 0; c < channels; ++c) {
-      const double shift = sums[c] / static_cast<double>(counted);
+    const auto elements = bias.value.data<float>();
+    double largest = 0;
+    for (size_t c = 0; c < elements.size(); ++c) {
+      const double shift = wanted[c] - found[c];
       largest = std::max(largest, std::abs(shift));
-      bias.value.data<float>()[c] += static_cast<float>(shift);
+      elements[c] += static_cast<float>(shift);
     }
     keep(bias);
     return fmt::format(": biases move by up to {:.3g}", largest);

@@ -133,4 +133,24 @@ std::vector<double> second_moments(const Graph& graph, const OpRegistry& ops,
   return moments;
 }
 
+std::vector<double> channel_means(const SampleStore& results, size_t channels, bool last,
+                                  size_t batch) {
+  const Shape row = results.read(0, 1).shape();
+  if (row.size() < 2 || static_cast<size_t>(last ? row.back() : row[1]) != channels) return {};
+  size_t inner = 1;
+  for (size_t d = 2; d < row.size(); ++d) inner *= static_cast<size_t>(row[d]);
+  std::vector<double> sums(channels, 0);
+  size_t counted = 0;
+  if (results.form() == RowForm::whole) batch = 1;
+  for (size_t first = 0; first < results.samples(); first += batch) {
+    const Tensor some = results.read(first, std::min(batch, results.samples() - first));
+    const auto values = some.data<float>();
+    for (size_t i = 0; i < values.size(); ++i)
+      sums[last ? i % channels : i / inner % channels] += static_cast<double>(values[i]);
+    counted += values.size() / channels;
+  }
+  for (double& sum : sums) sum /= static_cast<double>(counted);
+  return sums;
+}
+
 }  // namespace qtool

@@ -36,4 +36,10 @@ std::vector<double> second_moments(const Graph& graph, const OpRegistry& ops,
                                    const LinearLayer& layer, const SampleStore& data, size_t most,
                                    const ColumnRange& columns);
 
+/// Means over samples and positions of the channels of a layer's results, which are counted by
+/// their `last` dimension or by the second; `batch` samples are read at a time. Empty where there
+/// are not so many channels.
+std::vector<double> channel_means(const SampleStore& results, size_t channels, bool last,
+                                  size_t batch);
+
 }  // namespace qtool
