@@ -242,6 +242,11 @@ class Learner {
     for (const Layer& layer : layers_of(segment)) {
       Parameter& weight = parameters()[layer.weight];
       const QuantParams& params = params_of_.at(layer.weight);  // may change below
+      const ValueId result = model().node(layer.node).outputs[0];
+      const bool keeps = options_.keep_means && !options_.measure_bias && layer.bias &&
+                         !trained_.contains(layer.weight) && trained_.insert(*layer.bias).second;
+      std::vector<double> wanted;
+      if (keeps) wanted = means(*led(graphs, segment, result), layer);
       if (trained_.insert(layer.weight).second) {
         Tensor rounded = weight.value.clone();
         if (options_.search_scales) note += choose_scales(graphs, segment, layer);
@@ -250,6 +255,7 @@ class Learner {
         weight.value = fake_quantize(rounded, params);
         keep(weight);
       }
+      if (keeps) note += move_biases(layer, wanted, means(*led(graphs, segment, result), layer));
       if (options_.measure_bias && layer.bias && trained_.insert(*layer.bias).second)
         note += correct(graphs, segment, layer);
       if (options_.training.advance) options_.training.advance(1);

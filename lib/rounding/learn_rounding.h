@@ -21,6 +21,8 @@ struct RoundingOptions {
   Learning learning = Learning::reconstruction;
   bool search_scales = false;  ///< SeqMSE first; not with reconstruction, which learns them
   bool measure_bias = false;   ///< not with reconstruction, which learns them
+  /// Biases take off the mean error that a layer's own rounding adds; not with measured ones.
+  bool keep_means = false;
   Granularity granularity = Granularity::layer;
   ReconstructionOptions training;
   bool learn_scales = false;  ///< of activations

@@ -58,6 +58,46 @@ TEST_CASE("AdaRound by hand: two weights of 0.4 that always add up become 0 and 
   CHECK(learned.notes.size() == 1);
 }
 
+TEST_CASE("kept means: rounding does not move what a layer gives in the mean") {
+  Build b;
+  b.graph.set_type(b.input("x", {1, 4}),
+                   TensorType(DType::float32, std::vector<Dim>{{{}, "N"}, {4, {}}}));
+  b.random("w", {3, 4}, 1);
+  b.random("bias", {3}, 2);
+  b.node("Gemm", {"x", "w", "bias"}, {"y"}, {{"transB", int64_t{1}}}, "layer");
+  b.output("y");
+  Tensor samples = random_tensor({40, 4}, 3);
+  for (float& x : samples.data<float>()) x = std::abs(x) + 1;
+  Recipe recipe;
+  set_bits(recipe, "w3");
+  recipe.edges_too = true;
+  const QuantPlan plan =
+      test::Planned(b.graph, test::ranges({{"x", {0, 4}}, {"y", {-20, 20}}}), recipe).plan;
+  const auto means = [&](const Graph& graph) {
+    TensorMap feeds;
+    feeds.emplace("x", samples.clone());
+    const auto y = to_doubles(test::run_graph(graph, feeds).at("y"));
+    std::vector<double> sums(3, 0);
+    for (size_t i = 0; i < y.size(); ++i) sums[i % 3] += y[i] / 40;
+    return sums;
+  };
+  const auto moved = [&](bool keep) {
+    RoundingOptions options;
+    options.learning = Learning::nearest;
+    options.search_scales = true;
+    options.keep_means = keep;
+    const RoundedModel learned =
+        learn_rounding(b.graph, plan, source_of(samples, "x"), 40, options);
+    const auto wanted = means(b.graph);
+    const auto found = means(learned.graph);
+    double largest = 0;
+    for (size_t c = 0; c < 3; ++c) largest = std::max(largest, std::abs(found[c] - wanted[c]));
+    return largest;
+  };
+  CHECK(moved(false) > 0.03);
+  CHECK(moved(true) < 0.01);  // what the inputs' own rounding leaves
+}
+
 /// Two products of tokens, between which `turned` counts the tokens in front of the samples.
 Graph products(bool turned) {
   Build b;

@@ -30,6 +30,9 @@ RoundingOptions options_of(const Recipe& recipe) {
   if (recipe.rounding == Rounding::nearest) options.learning = Learning::nearest;
   if (recipe.rounding == Rounding::gptq) options.learning = Learning::second_moments;
   options.search_scales = recipe.search_scales;
+  // Second moments, which GPTQ weighs errors by, count means as well.
+  options.keep_means =
+      recipe.search_scales && recipe.rounding == Rounding::nearest && recipe.bias_correction;
   options.training.adaquant = recipe.rounding == Rounding::adaquant;
   if (options.training.adaquant) options.learn_scales = true;
   options.training.drop = recipe.rounding == Rounding::qdrop;
