@@ -236,25 +236,16 @@ class Learner {
     return stores.at(value);
   }
 
-  /// GPTQ or nearest, then the biases, layer by layer.
+  /// The weights, then the biases, layer by layer.
   std::string solve(const SegmentGraphs& graphs, const Segment& segment) {
     std::string note;
     for (const Layer& layer : layers_of(segment)) {
-      Parameter& weight = parameters()[layer.weight];
-      const QuantParams& params = params_of_.at(layer.weight);  // may change below
       const ValueId result = model().node(layer.node).outputs[0];
       const bool keeps = options_.keep_means && !options_.measure_bias && layer.bias &&
                          !trained_.contains(layer.weight) && trained_.insert(*layer.bias).second;
       std::vector<double> wanted;
       if (keeps) wanted = means(*led(graphs, segment, result), layer);
-      if (trained_.insert(layer.weight).second) {
-        Tensor rounded = weight.value.clone();
-        if (options_.search_scales) note += choose_scales(graphs, segment, layer);
-        if (options_.learning == Learning::second_moments)
-          note += feed_back(graphs, segment, layer, params, rounded);
-        weight.value = fake_quantize(rounded, params);
-        keep(weight);
-      }
+      if (trained_.insert(layer.weight).second) note += round(graphs, segment, layer);
       if (keeps) note += move_biases(layer, wanted, means(*led(graphs, segment, result), layer));
       if (options_.measure_bias && layer.bias && trained_.insert(*layer.bias).second)
         note += correct(graphs, segment, layer);
@@ -282,34 +273,48 @@ class Learner {
     return led(graphs, segment, node.inputs[static_cast<size_t>(product.linear.data_slot)]);
   }
 
-  std::string feed_back(const SegmentGraphs& graphs, const Segment& segment, const Layer& layer,
-                        const QuantParams& params, Tensor& weights) {
-    const auto product = this->product(graphs, layer);
-    if (!product) return ": no plain product, rounded to nearest";
-    const auto data = data_of(graphs, segment, *product);
-    const size_t columns = product->matrix.columns;
+  /// To nearest, or as SeqMSE and GPTQ have it, which read the same second moments.
+  std::string round(const SegmentGraphs& graphs, const Segment& segment, const Layer& layer) {
+    Parameter& weight = parameters()[layer.weight];
+    Tensor rounded = weight.value.clone();
+    const bool feeds_back = options_.learning == Learning::second_moments;
+    std::string note;
+    if (feeds_back || options_.search_scales) {
+      const auto product = this->product(graphs, layer);
+      note = product ? by_moments(graphs, segment, layer, *product, rounded)
+                     : ": no plain product, rounded to nearest";
+    }
+    weight.value = fake_quantize(rounded, params_of_.at(layer.weight));
+    keep(weight);
+    return note;
+  }
+
+  std::string by_moments(const SegmentGraphs& graphs, const Segment& segment, const Layer& layer,
+                         const Product& product, Tensor& weights) {
+    const size_t columns = product.matrix.columns;
+    const bool feeds_back = options_.learning == Learning::second_moments;
+    const bool searches = options_.search_scales && columns <= options_.most_columns;
+    std::string note = options_.search_scales && !searches ? ": too wide, its scales stay" : "";
+    if (!feeds_back && !searches) return note;
+    const auto data = data_of(graphs, segment, product);
     double damping = 0;
     for (size_t first = 0; first < columns; first += options_.most_columns) {
       const size_t count = std::min(options_.most_columns, columns - first);
-      const std::vector<double> moments = second_moments(model(), training_ops(), product->linear,
+      const std::vector<double> moments = second_moments(model(), training_ops(), product.linear,
                                                          *data, kMostSamples, {first, count});
-      damping = std::max(damping, gptq(weights, product->matrix, params, moments, kDamping,
-                                       product->linear.groups, first));
+      if (searches) note += choose_scales(layer, product, moments);
+      if (!feeds_back) continue;
+      damping = std::max(damping, gptq(weights, product.matrix, params_of_.at(layer.weight),
+                                       moments, kDamping, product.linear.groups, first));
     }
-    return fmt::format(": damping {:.3g}", damping);
+    return feeds_back ? note + fmt::format(": damping {:.3g}", damping) : note;
   }
 
-  std::string choose_scales(const SegmentGraphs& graphs, const Segment& segment,
-                            const Layer& layer) {
-    const auto product = this->product(graphs, layer);
-    if (!product || product->matrix.columns > options_.most_columns)
-      return ": no plain product, or too wide: its scales stay";
-    const std::vector<double> moments = second_moments(model(), training_ops(), product->linear,
-                                                       *data_of(graphs, segment, *product),
-                                                       kMostSamples, {0, product->matrix.columns});
+  std::string choose_scales(const Layer& layer, const Product& product,
+                            const std::vector<double>& moments) {
     QuantParams& params = params_of_.at(layer.weight);
     const std::vector<float> before = params.scale;
-    params.scale = seqmse(parameters()[layer.weight].value, product->matrix, params, moments);
+    params.scale = seqmse(parameters()[layer.weight].value, product.matrix, params, moments);
     keep_scales(layer.weight);
     size_t changed = 0;
     for (size_t i = 0; i < before.size(); ++i) changed += before[i] != params.scale[i] ? 1 : 0;
