@@ -110,8 +110,9 @@ ProductRows rows_of_products(const Graph& graph, const OpRegistry& ops, const Fe
                              size_t most) {
   Graph tapped = graph;
   const Facts facts = infer_facts(graph, ops);
+  const auto by_input = products(graph);
   std::map<std::string, ValueId> names;
-  for (const auto& [value, nodes] : products(graph)) {
+  for (const auto& [value, nodes] : by_input) {
     if (facts[value].type.dtype != DType::float32 || graph.constant(value) != nullptr) continue;
     names.emplace(graph.value(value).name, value);
     if (!tapped.is_output(value) && !tapped.is_input(value)) tapped.add_output(value);
@@ -144,8 +145,7 @@ ProductRows rows_of_products(const Graph& graph, const OpRegistry& ops, const Fe
   }
   ProductRows rows;
   for (auto& [id, kept] : gathered) {
-    const auto channels =
-        static_cast<size_t>(product_weights(graph, products(graph).at(id)[0])->channels);
+    const auto channels = static_cast<size_t>(product_weights(graph, by_input.at(id)[0])->channels);
     const auto count = static_cast<int64_t>(kept.size() / channels);
     rows.emplace(id, Tensor::of<float>({count, static_cast<int64_t>(channels)}, kept));
   }
@@ -156,6 +156,7 @@ std::vector<Smoothing> find_awq(const Graph& graph, const OpRegistry& ops, const
                                 const ProductRows& rows) {
   const QuantPlan plan = plan_weights(graph, ops, recipe);
   const std::set<NodeId> planned(plan.quantized.begin(), plan.quantized.end());
+  const std::map<NodeId, WeightGrid> wished = wished_grids(graph, ops, recipe);
   const NodeKeys keys(graph);
   std::vector<Smoothing> found;
   for (const auto& [value, nodes] : products(graph)) {
@@ -166,7 +167,7 @@ std::vector<Smoothing> find_awq(const Graph& graph, const OpRegistry& ops, const
     std::vector<WeightGrid> grids;
     for (const NodeId id : nodes) {
       each.push_back(product_of(graph, id));
-      grids.push_back(wished_grid(graph, ops, recipe, id));
+      grids.push_back(wished.at(id));
     }
     const std::vector<double> sizes = mean_sizes(x->second);
     const auto total = [&](const std::vector<double>& scale) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <tuple>
 
 #include "numerics/layout.h"
@@ -104,10 +103,6 @@ Grid hqq(std::span<const float> w, Grid start, const QuantType& type, bool symme
   return best;
 }
 
-}  // namespace
-
-namespace {
-
 void check_block(int64_t block) {
   if (block != 0 && (block < 16 || (block & (block - 1)) != 0)) {
     throw usage_error(fmt::format("blocks of {} elements", block),
@@ -189,11 +184,15 @@ QuantParams weight_grid(const Tensor& weights, const WeightGrid& grid) {
   return choose_params(ranges, type, scheme, grid.axis, grid.block);
 }
 
-WeightGrid wished_grid(const Graph& graph, const OpRegistry& ops, const Recipe& recipe, NodeId id) {
+std::map<NodeId, WeightGrid> wished_grids(const Graph& graph, const OpRegistry& ops,
+                                          const Recipe& recipe) {
   QuantPlan none;
-  const auto grid = WeightPlanner(graph, ops, recipe, none).grid(id);
-  QTOOL_CHECK(grid.has_value(), graph.describe(id) + " has no weights");
-  return *grid;
+  const WeightPlanner planner(graph, ops, recipe, none);
+  std::map<NodeId, WeightGrid> grids;
+  for (const NodeId id : graph.nodes()) {
+    if (const auto grid = planner.grid(id)) grids.emplace(id, *grid);
+  }
+  return grids;
 }
 
 QuantPlan plan_weights(const Graph& graph, const OpRegistry& ops, const Recipe& recipe) {

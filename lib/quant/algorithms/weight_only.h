@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
+
 #include "ops/op_def.h"
 #include "quant/plan.h"
 #include "quant/recipe.h"
@@ -15,14 +17,16 @@ namespace qtool {
 /// (unsupported): no weights at all.
 QuantPlan plan_weights(const Graph& graph, const OpRegistry& ops, const Recipe& recipe);
 
-/// The grid of one weight, as plan_weights makes it.
+/// How plan_weights makes the grid of one weight.
 struct WeightGrid {
   int bits = 8;
   int axis = 0;       ///< of the scales
   int64_t block = 0;  ///< along the axis; 0: one a slice
   bool least = true;  ///< least squared error, otherwise minmax
 };
-WeightGrid wished_grid(const Graph& graph, const OpRegistry& ops, const Recipe& recipe, NodeId id);
+/// Of every node that has weights.
+std::map<NodeId, WeightGrid> wished_grids(const Graph& graph, const OpRegistry& ops,
+                                          const Recipe& recipe);
 QuantParams weight_grid(const Tensor& weights, const WeightGrid& grid);
 
 /// To the plan of the other nodes: grids for the weights of those that a rule of the recipe has as
