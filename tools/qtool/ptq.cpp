@@ -19,8 +19,6 @@ namespace qtool {
 
 namespace {
 
-constexpr size_t kAbsorbSamples = 256;
-
 struct PtqFlags {
   std::string model;
   std::string output;
@@ -152,26 +150,14 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
                  });
     plan = read_plan(flags.from_plan, graph);
   } else {
-    CalibrationOptions how;
-    how.memory_limit = limit;
+    const PlanningData data{model, flags.data, flags.plan, {.memory_limit = limit}, globals, log};
     const bool calibrated = !flags.calibration.empty();
-    CalibrationTable table =
-        calibrated ? table_of(model, flags.calibration)
-                   : calibrate_graph(model, graph, flags.data, flags.plan, how, globals, log);
+    CalibrationTable table = calibrated ? table_of(model, flags.calibration) : data.table(graph);
     if (calibrated && is_random(table.data)) log.warn(kRandomWarning);
     result.random = is_random(table.data);
-    const auto recalibrate = [&](const Graph& equalized) {
-      return calibrate_graph(model, equalized, flags.data, flags.plan, how, globals, log);
-    };
-    const auto samples = [&] {
-      return first_samples(graph, flags.data, kAbsorbSamples, "absorb", globals, log);
-    };
-    plan = within_frame([&] { return flags.model; },
-                        [&] {
-                          return calibrated ? static_plan(graph, table, target, recipe)
-                                            : static_plan(graph, table, target, recipe, recalibrate,
-                                                          samples);
-                        });
+    plan = within_frame(
+        [&] { return flags.model; },
+        [&] { return static_plan(graph, table, target, recipe, calibrated ? nullptr : &data); });
   }
   if (plan.placements.empty() && plan.dynamic.empty()) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +

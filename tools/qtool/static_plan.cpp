@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "static_plan.h"
 
+#include "learning.h"
 #include "passes/quantize_dynamically.h"
 #include "quant/algorithms/absorb_bias.h"
 #include "quant/algorithms/equalize.h"
@@ -9,6 +10,16 @@
 #include "quant/insert_qdq.h"
 
 namespace qtool {
+
+namespace {
+
+constexpr size_t kAbsorbSamples = 256;
+
+}  // namespace
+
+CalibrationTable PlanningData::table(const Graph& graph) const {
+  return calibrate_graph(model, graph, data, plan, how, globals, log);
+}
 
 std::vector<Equalization> equalizations(const Graph& graph, const CalibrationTable& table,
                                         const Target& target, const Recipe& recipe) {
@@ -20,18 +31,21 @@ std::vector<Equalization> equalizations(const Graph& graph, const CalibrationTab
 }
 
 QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& target,
-                      const Recipe& recipe,
-                      const std::function<CalibrationTable(const Graph&)>& recalibrate,
-                      const std::function<FeedSource()>& samples) {
+                      const Recipe& recipe, const PlanningData* data) {
   std::vector<Equalization> equalized;
   if (recipe.equalize) {
     equalized = equalizations(graph, table, target, recipe);
     Graph scaled = graph;
     equalize(scaled, equalized);
-    if (samples && recalibrate) find_absorptions(scaled, samples(), equalized);
+    if (data != nullptr) {
+      find_absorptions(
+          scaled,
+          first_samples(scaled, data->data, kAbsorbSamples, "absorb", data->globals, data->log),
+          equalized);
+    }
     equalize(graph, equalized);
-    if (recalibrate) {
-      table = recalibrate(graph);
+    if (data != nullptr) {
+      table = data->table(graph);
     } else {
       equalize(table, graph, equalized);
     }

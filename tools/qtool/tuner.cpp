@@ -16,7 +16,6 @@
 #include "ptq_weights.h"
 #include "quant/widths.h"
 #include "report/number_text.h"
-#include "static_plan.h"
 #include "support/file.h"
 
 namespace qtool {
@@ -24,7 +23,6 @@ namespace qtool {
 namespace {
 
 constexpr size_t kBatch = 16;
-constexpr size_t kAbsorbSamples = 256;
 
 }  // namespace
 
@@ -123,13 +121,14 @@ void Tuner::say(const Tried& tried) const {
              stderr);
 }
 
+PlanningData Tuner::planning_data() {
+  return {model_, flags_.data, flags_.plan, {}, globals_, log_};
+}
+
 const CalibrationTable& Tuner::table_for(const Graph& graph, const Target& target) {
   const auto found = tables_.find(target.opset);
   if (found != tables_.end()) return found->second;
-  return tables_
-      .emplace(target.opset,
-               calibrate_graph(model_, graph, flags_.data, flags_.plan, {}, globals_, log_))
-      .first->second;
+  return tables_.emplace(target.opset, planning_data().table(graph)).first->second;
 }
 
 Made Tuner::quantized(const Trial& trial) {
@@ -153,15 +152,8 @@ Made Tuner::quantized(const Trial& trial) {
       [&] { return flags_.model; },
       [&] {
         CalibrationTable table = table_for(graph, target);
-        QuantPlan plan = static_plan(
-            graph, table, target, recipe,
-            [&](const Graph& equalized) {
-              return calibrate_graph(model_, equalized, flags_.data, flags_.plan, {}, globals_,
-                                     log_);
-            },
-            [&] {
-              return first_samples(graph, flags_.data, kAbsorbSamples, "absorb", globals_, log_);
-            });
+        const PlanningData data = planning_data();
+        QuantPlan plan = static_plan(graph, table, target, recipe, &data);
         if (plan.placements.empty() && plan.dynamic.empty())
           throw unsupported_error(model_.path.string() + ": nothing of it would be quantized");
         for (const NodeId id : plan.quantized) made.quantized.push_back(graph.node(id).name);

@@ -8,6 +8,7 @@
 #include "mixed.h"
 #include "report/fidelity.h"
 #include "report/metrics.h"
+#include "static_plan.h"
 #include "tune_trials.h"
 
 namespace qtool {
@@ -76,6 +77,7 @@ class Tuner {
   std::optional<Made> make(const Trial& trial);
   void attempt(const Trial& trial);
   void say(const Tried& tried) const;
+  PlanningData planning_data();
   const CalibrationTable& table_for(const Graph& graph, const Target& target);
   Made quantized(const Trial& trial);
   Score scored(const LoadedModel& candidate);
