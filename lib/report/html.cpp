@@ -7,6 +7,7 @@
 
 #include "report/compare.h"
 #include "report/escape.h"
+#include "report/html_page.h"
 #include "report/sections.h"
 #include "report/svg.h"
 #include "support/json.h"
@@ -19,34 +20,6 @@ namespace {
 constexpr size_t kBars = 25;
 constexpr size_t kHistograms = 9;
 
-constexpr const char* kStyle = R"(
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1320px; padding: 0 1em; color: #1c2128; background: #fff; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
-table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }
-th, td { padding: 3px 12px 3px 0; text-align: left; border-bottom: 1px solid #d8dee4; white-space: nowrap; }
-td:not(:first-child) { font-variant-numeric: tabular-nums; }
-p.note { margin: 0; color: #57606a; } .ok { color: #1a7f37; } .failed { color: #cf222e; font-weight: 600; }
-.charts { display: flex; flex-wrap: wrap; gap: 1em; } svg { max-width: 100%; height: auto; }
-svg text { font: 12px system-ui, sans-serif; fill: #1c2128; } svg text.title { font-weight: 600; font-size: 13px; }
-svg .grid { stroke: #d8dee4; } svg .reference { fill: #fff; stroke: #57606a; stroke-width: 2; }
-.curve { fill: none; stroke: #0969da; stroke-width: 1.5; } svg .range { stroke: #bf8700; stroke-width: 2; } svg .candidate, svg .first { fill: #0969da; } svg .second { fill: #bf8700; }
-@media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117; } svg text { fill: #e6edf3; }
-th, td { border-color: #30363d; } svg .grid { stroke: #30363d; } svg .reference { fill: #0d1117; stroke: #8b949e; } p.note { color: #8b949e; } }
-)";
-
-std::string table(const std::vector<std::vector<std::string>>& rows) {
-  if (rows.empty()) return {};
-  std::string text = "<table>\n";
-  for (size_t r = 0; r < rows.size(); ++r) {
-    const char* cell = r == 0 ? "th" : "td";
-    text += "<tr>";
-    for (const std::string& content : rows[r])
-      text += fmt::format("<{}>{}</{}>", cell, html_text(content), cell);
-    text += "</tr>\n";
-  }
-  return text + "</table>\n";
-}
-
 std::string section_html(const Section& section) {
   std::string text;
   if (section.detail) {
@@ -56,7 +29,7 @@ std::string section_html(const Section& section) {
   }
   for (const std::string& note : section.notes)
     text += "<p class=\"note\">" + html_text(note) + "</p>\n";
-  text += table(section.rows);
+  text += html_table(section.rows);
   if (!section.closing.empty()) text += "<p>" + html_text(section.closing) + "</p>\n";
   if (section.detail) text += "</details>\n";
   return text;
@@ -67,7 +40,7 @@ std::string gates_html(const ReportRecord& report) {
   if (gates.rows.empty()) return {};
   const bool passed = std::ranges::all_of(report.gates, &GateResult::ok);
   return fmt::format("<h2>Gates</h2>\n<p class=\"{}\">{}</p>\n{}", passed ? "ok" : "failed",
-                     html_text(gates.closing), table(gates.rows));
+                     html_text(gates.closing), html_table(gates.rows));
 }
 
 /// What is best told of how right a model is: top-1 in per cent, else the SQNR of its outputs.
@@ -177,14 +150,9 @@ std::vector<Scatter> training_curves(const std::string& log, const std::string& 
 
 std::string html_report(const ReportRecord& report, const std::vector<Scatter>& trainings) {
   std::vector<Section> sections = report_sections(report);
-  const std::string title = html_text(sections[0].title);
+  const std::string title = sections[0].title;
   sections[0].title.clear();
-  std::string text = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width\"/>\n<title>{}</title>\n"
-      "<style>{}</style>\n</head>\n<body>\n<h1>{}</h1>\n",
-      title, kStyle, title);
-  text += gates_html(report);
+  std::string text = gates_html(report);
   text += section_html(sections[0]);
   text += charts(report);
   if (!trainings.empty()) {
@@ -194,7 +162,7 @@ std::string html_report(const ReportRecord& report, const std::vector<Scatter>& 
   }
   for (const Candidate& candidate : report.candidates) text += histograms(candidate);
   for (size_t i = 1; i < sections.size(); ++i) text += section_html(sections[i]);
-  return text + "</body>\n</html>\n";
+  return html_page(title, text);
 }
 
 }  // namespace qtool

@@ -53,6 +53,8 @@ TEST_CASE("mixed: widths of 4 bits in the mean beat 4 bits everywhere; the recip
   CHECK(mixed.at("layers").size() == 13);
   CHECK(mixed.at("front").size() > 5);
   CHECK(has(read_file(page), "<svg"));
+  CHECK(has(read_file(page), "<circle class=\"reference\""));  // the chosen one
+  CHECK(has(read_file(page), "prefers-color-scheme"));
   CHECK(has(read_file(found + ".recipe.yaml"), "rules:"));
   const std::string again = folder / "again.onnx";
   REQUIRE(run(words({"ptq", kModel, "-o", again, "--samples", "100", "--recipe",

@@ -9,7 +9,7 @@
 
 #include "calibration_memory.h"
 #include "exec/session_runner.h"
-#include "report/escape.h"
+#include "report/html_page.h"
 #include "report/number_text.h"
 #include "report/svg.h"
 #include "support/text.h"
@@ -46,6 +46,25 @@ std::vector<TensorMap> batches_of(const Graph& graph, const DataOptions& data, s
   std::vector<TensorMap> batches;
   while (auto next = loader.next()) batches.push_back(feeds(*next, inputs));
   return batches;
+}
+
+struct FrontPoint {
+  WidthAssignment widths;
+  bool chosen = false;
+};
+
+/// By cost, with the chosen widths in their place; they replace others of the same cost.
+std::vector<FrontPoint> with_chosen(const std::vector<WidthAssignment>& front,
+                                    const WidthAssignment* chosen) {
+  std::vector<FrontPoint> points;
+  for (const WidthAssignment& widths : front) {
+    if (chosen == nullptr || widths.cost != chosen->cost) points.push_back({widths});
+  }
+  if (chosen == nullptr) return points;
+  const auto place = std::ranges::find_if(
+      points, [&](const FrontPoint& point) { return point.widths.cost > chosen->cost; });
+  points.insert(place, {*chosen, true});
+  return points;
 }
 
 }  // namespace
@@ -226,20 +245,11 @@ std::string MixedWidths::expected(double error) const {
 
 std::vector<std::vector<std::string>> MixedWidths::front_rows(const WidthAssignment* chosen) const {
   std::vector<std::vector<std::string>> rows{{"bits a weight", "weights", "expected", ""}};
-  bool marked = chosen == nullptr;
-  const auto add = [&](const WidthAssignment& point, const char* mark) {
-    rows.push_back({fmt::format("{:.2f}", mean_bits(point)), human_bytes(point.cost / 8),
-                    expected(point.error), mark});
-  };
-  for (const WidthAssignment& point : search_->front(13)) {
-    if (!marked && point.cost >= chosen->cost) {
-      add(*chosen, "chosen");
-      marked = true;
-      if (point.cost == chosen->cost) continue;
-    }
-    add(point, "");
+  for (const FrontPoint& point : with_chosen(search_->front(13), chosen)) {
+    rows.push_back({fmt::format("{:.2f}", mean_bits(point.widths)),
+                    human_bytes(point.widths.cost / 8), expected(point.widths.error),
+                    point.chosen ? "chosen" : ""});
   }
-  if (!marked) add(*chosen, "chosen");
   return rows;
 }
 
@@ -257,53 +267,26 @@ std::vector<std::vector<std::string>> MixedWidths::layer_rows(const WidthAssignm
 }
 
 std::string MixedWidths::front_page(const WidthAssignment* chosen, const std::string& model) const {
-  const auto table = [](const std::vector<std::vector<std::string>>& rows) {
-    std::string text = "<table>\n";
-    for (const auto& row : rows) {
-      text += "<tr>";
-      for (const std::string& cell : row) text += "<td>" + html_text(cell) + "</td>";
-      text += "</tr>\n";
-    }
-    return text + "</table>\n";
-  };
   const bool divergence = metric_ == SensitivityMetric::kl;
   Scatter chart{"What a bit buys",
                 "bits a weight",
                 divergence ? "expected divergence, nats" : "expected SQNR, dB",
                 {},
                 true};
-  const auto add = [&](const WidthAssignment& point, const char* label, bool marked) {
-    if (!divergence && !(point.error > 0)) return;
-    chart.points.push_back({mean_bits(point),
-                            divergence ? point.error : -10 * std::log10(point.error), label,
-                            marked});
-  };
-  bool marked = chosen == nullptr;
-  for (const WidthAssignment& point : front()) {
-    if (!marked && point.cost >= chosen->cost) {
-      add(*chosen, "chosen", true);
-      marked = true;
-    }
-    add(point, "", false);
+  for (const auto& [widths, is_chosen] : with_chosen(front(), chosen)) {
+    if (!divergence && !(widths.error > 0)) continue;
+    chart.points.push_back({mean_bits(widths),
+                            divergence ? widths.error : -10 * std::log10(widths.error),
+                            is_chosen ? "chosen" : "widths", is_chosen});
   }
-  std::string text =
-      "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\"><head><meta "
-      "charset=\"utf-8\"/><title>" +
-      html_text(model) +
-      "</title><style>\nbody { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: "
-      "1000px; }\ntable { border-collapse: collapse; } td { padding: 3px 12px 3px 0; "
-      "border-bottom: 1px solid #d8dee4; }\nsvg text { font: 12px system-ui, sans-serif; } svg "
-      ".grid { stroke: #d8dee4; }\n.curve { fill: none; stroke: #0969da; } svg .candidate { fill: "
-      "#0969da; } svg .reference { fill: #bf8700; }\n</style></head>\n<body>\n<h1>" +
-      html_text(model) + ": widths layer by layer</h1>\n";
-  text += scatter_chart(chart) + table(front_rows(chosen));
+  std::string text = scatter_chart(chart) + html_table(front_rows(chosen));
   if (chosen != nullptr) {
     text +=
         "<h2>Layers</h2>\n<p>The chosen width, and what the outputs lose when this layer's "
         "weights alone have a width.</p>\n" +
-        table(layer_rows(*chosen));
+        html_table(layer_rows(*chosen));
   }
-  return text + "</body></html>\n";
+  return html_page(model + ": widths layer by layer", text);
 }
 
 Json MixedWidths::json(const WidthAssignment& chosen) const {
