@@ -11,7 +11,7 @@ namespace qtool {
 
 /// How the elements of a tensor share scales: element (o, a, i) of [outer, extent, inner] belongs
 /// to slice a per channel, to slice (o, a / block, i) of [outer, blocks, inner] when blocked, and
-/// to slice 0 per tensor. For use inside of this room.
+/// to slice 0 per tensor.
 struct ScaleLayout {
   /// The axis must be one of the shape's (internal error otherwise).
   ScaleLayout(const Shape& shape, std::optional<int> axis, int64_t block_size);
@@ -57,6 +57,18 @@ struct ScaleLayout {
         ramp(row * inner, inner, slice_row * inner);
       }
     }
+  }
+
+  /// Calls f(element, slice) for each element, in order.
+  template <class F>
+  void for_each_element(F&& f) const {
+    for_each_run(
+        [&](int64_t begin, int64_t count, int64_t slice) {
+          for (int64_t i = 0; i < count; ++i) f(begin + i, slice);
+        },
+        [&](int64_t begin, int64_t count, int64_t first_slice) {
+          for (int64_t i = 0; i < count; ++i) f(begin + i, first_slice + i);
+        });
   }
 
   /// Calls f(begin, count, stride) for the pieces that make up one slice.

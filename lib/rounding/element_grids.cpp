@@ -12,22 +12,15 @@ ElementGrids::ElementGrids(const Shape& shape, const QuantParams& params) {
   const auto count = static_cast<size_t>(element_count(shape));
   for (std::vector<float>* each : {&scale, &lowest, &highest}) each->resize(count);
   slice.resize(count);
-  const auto set = [&](int64_t index, int64_t of) {
-    const auto i = static_cast<size_t>(index);
-    const auto s = static_cast<size_t>(of);
-    scale[i] = params.scale[s];
-    lowest[i] = static_cast<float>(params.type.lowest() - params.zero_point[s]);
-    highest[i] = static_cast<float>(params.type.highest() - params.zero_point[s]);
-    slice[i] = static_cast<uint32_t>(s);
-  };
   ScaleLayout(shape, params.axis, params.block_size)
-      .for_each_run(
-          [&](int64_t begin, int64_t run, int64_t of) {
-            for (int64_t i = 0; i < run; ++i) set(begin + i, of);
-          },
-          [&](int64_t begin, int64_t run, int64_t of) {
-            for (int64_t i = 0; i < run; ++i) set(begin + i, of + i);
-          });
+      .for_each_element([&](int64_t element, int64_t of) {
+        const auto i = static_cast<size_t>(element);
+        const auto s = static_cast<size_t>(of);
+        scale[i] = params.scale[s];
+        lowest[i] = static_cast<float>(params.type.lowest() - params.zero_point[s]);
+        highest[i] = static_cast<float>(params.type.highest() - params.zero_point[s]);
+        slice[i] = static_cast<uint32_t>(s);
+      });
 }
 
 float ElementGrids::nearest(size_t i, float w, float with_scale) const {

@@ -45,25 +45,18 @@ SoftRounding::SoftRounding(const Tensor& weights, const QuantParams& params)
     lowest_.push_back(static_cast<float>(params_.type.lowest() - zero));
     highest_.push_back(static_cast<float>(params_.type.highest() - zero));
   }
-  const auto set = [&](int64_t index, int64_t slice) {
-    const auto i = static_cast<size_t>(index);
-    const auto s = static_cast<size_t>(slice);
-    slice_[i] = static_cast<uint32_t>(s);
-    const float code = std::clamp(values[i] / params_.scale[s], lowest_[s], highest_[s]);
-    // At the upper end there is no code above.
-    const float below = std::min(std::floor(code), highest_[s] - 1);
-    floor_[i] = static_cast<int16_t>(below);
-    upward_[i] = code - below >= 0.5F ? 1 : 0;
-    v_[i] = inverse(code - below);
-  };
   ScaleLayout(shape_, params_.axis, params_.block_size)
-      .for_each_run(
-          [&](int64_t begin, int64_t count, int64_t slice) {
-            for (int64_t i = 0; i < count; ++i) set(begin + i, slice);
-          },
-          [&](int64_t begin, int64_t count, int64_t slice) {
-            for (int64_t i = 0; i < count; ++i) set(begin + i, slice + i);
-          });
+      .for_each_element([&](int64_t element, int64_t slice) {
+        const auto i = static_cast<size_t>(element);
+        const auto s = static_cast<size_t>(slice);
+        slice_[i] = static_cast<uint32_t>(s);
+        const float code = std::clamp(values[i] / params_.scale[s], lowest_[s], highest_[s]);
+        // At the upper end there is no code above.
+        const float below = std::min(std::floor(code), highest_[s] - 1);
+        floor_[i] = static_cast<int16_t>(below);
+        upward_[i] = code - below >= 0.5F ? 1 : 0;
+        v_[i] = inverse(code - below);
+      });
 }
 
 float SoftRounding::weight(size_t i, float h) const {
