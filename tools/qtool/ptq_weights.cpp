@@ -41,10 +41,6 @@ double bits_a_weight(const QuantPlan& plan, const Graph& graph) {
   return bits / weights;
 }
 
-}  // namespace
-
-namespace {
-
 /// The tensors that were divided, and the weights behind them multiplied.
 size_t scale_by_awq(Graph& graph, const Recipe& recipe, const DataOptions& data,
                     const Globals& globals, Log& log) {

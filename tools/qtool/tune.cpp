@@ -160,9 +160,8 @@ std::function<int()> declare_tune(CLI::App& app, const Globals& globals) {
   flags->mixed.declare(app);
   app.footer(
       "Tries ranges, bias and channel corrections, then leaves the worst layers in float, then\n"
-      "methods that learn, and for CPUs at last 8-bit weights alone and float16. Exit code 3: the "
-      "goal was not "
-      "reached; the best model is written.\n"
+      "methods that learn, and for CPUs at last 8-bit weights alone and float16.\n"
+      "Exit code 3: the goal was not reached; the best model is written.\n"
       "Example: qtool tune model.onnx --data train/ --val test/ --max-drop 0.5 -o q.onnx");
   return [flags, &globals] { return tune(*flags, globals); };
 }

@@ -13,8 +13,8 @@ struct Trial {
   std::string name;
   std::string yaml;
   bool learns = false;  ///< from samples, for minutes
-  bool last =
-      false;  ///< only where all else fails, as it computes in float; takes seconds, in any time
+  /// Only where all else fails, as it computes in float; takes seconds, in any time.
+  bool last = false;
 };
 
 /// What is the same in all of them.
