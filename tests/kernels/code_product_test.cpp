@@ -138,6 +138,24 @@ void check_sums(Rng& rng, const Case& c, const Coded& x, const Coded& w,
   }
 }
 
+struct Curve {
+  PostOp op;
+  float unit;
+  double (*value)(double);
+};
+constexpr Curve kCurves[] = {
+    {{PostOp::Kind::clip, -9, 40}, 0.5F, [](double x) { return std::clamp(x, -9.0, 40.0); }},
+    {{PostOp::Kind::tanh}, 0.01F, [](double x) { return std::tanh(x); }},
+    {{PostOp::Kind::gelu},
+     0.01F,
+     [](double x) { return 0.5 * x * (1 + std::erf(x * std::sqrt(0.5))); }},
+    {{PostOp::Kind::gelu_tanh},
+     0.01F,
+     [](double x) {
+       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+     }},
+};
+
 /// Results in float32 with a residual, at random strides, and as codes behind a Clip.
 void check_results(Rng& rng, const Case& c, const Coded& x, const Coded& w,
                    const std::vector<int64_t>& wanted) {
@@ -174,20 +192,25 @@ void check_results(Rng& rng, const Case& c, const Coded& x, const Coded& w,
     }
   }
 
-  const bool curved = rng.below(2) == 0;
-  const QuantParams codes = checked_params({8, true, false}, {curved ? 0.01F : 0.5F}, {-7});
-  spec.post_ops = {{{PostOp::Kind::clip, -9, 40}, {}}};
-  if (curved) spec.post_ops = {{{PostOp::Kind::tanh}, {}}};
+  const Curve& curve = kCurves[rng.below(4)];
+  const QuantParams codes = checked_params({8, true, false}, {curve.unit}, {-7});
+  spec.post_ops = {{curve.op, {}}};
+  const bool scaled = rng.below(2) == 0;
+  if (scaled) {
+    spec.post_ops.insert(spec.post_ops.begin(),
+                         onednn::PostOpSpec{{PostOp::Kind::linear, 0.25F, 0}, {}});
+  }
   spec.destination = {DType::int8, c.destination, Layout::plain, &codes};
   Tensor q(DType::int8, c.destination);
   MadeKernel coded = make_code_product(spec, strides);
   REQUIRE(coded.kernel != nullptr);
   test::run(*coded.kernel, inputs, {q.raw()});
   for (size_t i = 0; i < wanted.size(); ++i) {
-    const double bounded = curved ? std::tanh(real(i)) : std::clamp(real(i), -9.0, 40.0);
+    const double bounded = curve.value((scaled ? 0.25 : 1.0) * real(i));
     const double exact_code =
         std::clamp(bounded / static_cast<double>(codes.scale[0]) - 7, -128.0, 127.0);
-    if (!(std::abs(q.data<int8_t>()[i] - exact_code) <= 0.51)) {
+    // A GELU that becomes codes is computed to 1e-4, which is 1 % of its least unit.
+    if (!(std::abs(q.data<int8_t>()[i] - exact_code) <= 0.512)) {
       FAIL("code " << i << " is " << int{q.data<int8_t>()[i]} << " instead of " << exact_code);
     }
   }

@@ -23,6 +23,7 @@ std::vector<std::vector<double>> time_interleaved(std::span<const std::function<
     for (const auto& job : jobs) job();
   }
   std::vector<std::vector<double>> times(jobs.size());
+  std::vector<double> sums(jobs.size(), 0.0);
   double least = 0;
   for (size_t round = 0; round < options.runs || least < options.least_seconds * 1000; ++round) {
     least = 1e300;
@@ -30,9 +31,8 @@ std::vector<std::vector<double>> time_interleaved(std::span<const std::function<
       const auto start = Clock::now();
       jobs[j]();
       times[j].push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-      double sum = 0;
-      for (const double time : times[j]) sum += time;
-      least = std::min(least, sum);
+      sums[j] += times[j].back();
+      least = std::min(least, sums[j]);
     }
   }
   return times;

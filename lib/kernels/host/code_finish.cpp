@@ -16,144 +16,115 @@ namespace {
 using code_tile::kPanel;
 using code_tile::kRows;
 using code_tile::kWidth;
+using lanes::Ints;
+using lanes::Reals;
+static_assert(kPanel == lanes::kCount);
 
-/// Calls f(row, first, count) for pieces of each row, with counts that the compiler knows but for
-/// the last one.
-template <class F>
-[[gnu::always_inline]] inline void each_row(const CodeFinish::Place& place, F f) {
-  for (int64_t r = 0; r < place.rows; ++r) {
-    if (place.width == kWidth) {
-      f(r, 0, kWidth);
-      continue;
-    }
-    const int64_t whole = place.width - place.width % kPanel;
-    for (int64_t c = 0; c < whole; c += kPanel) f(r, c, kPanel);
-    f(r, whole, place.width - whole);
-  }
-}
+/// What a pass over a tile reads: the sums and by column what makes numbers of them. All three are
+/// there for whole panels, whatever the tile's width.
+struct Source {
+  const int32_t* sums;
+  const float* scale;
+  const float* bias;
+};
 
 struct Grid {
-  float low;
+  float low;  ///< bounds less the zero point
   float high;
   int32_t zero_point;
 };
 
-template <class T>
-[[gnu::always_inline]] inline T to_code(float value, const Grid& grid) {
-  const float low = value < grid.low ? grid.low : value;
-  const float bounded = low > grid.high ? grid.high : low;
-  constexpr float kUnitSpacing = 0x1.8p23F;  // as quantize_value rounds
-  return static_cast<T>(static_cast<int32_t>((bounded + kUnitSpacing) - kUnitSpacing) +
-                        grid.zero_point);
-}
-
-template <class T>
-[[gnu::always_inline]] inline void store_codes(const int32_t* sums, const float* scale,
-                                               const float* bias, T* to, const Grid& grid,
-                                               const CodeFinish::Place& place) {
-  each_row(place, [&](int64_t r, int64_t first, int64_t count) {
-    const int32_t* from = sums + r * kWidth + first;
-    const float* factor = scale + first;
-    T* row = to + r * place.stride + first;
-    if (bias == nullptr) {
-      QTOOL_INDEPENDENT
-      for (int64_t c = 0; c < count; ++c) {
-        row[c] = to_code<T>(static_cast<float>(from[c]) * factor[c], grid);
-      }
-    } else {
-      const float* more = bias + first;
-      QTOOL_INDEPENDENT
-      for (int64_t c = 0; c < count; ++c) {
-        row[c] = to_code<T>((static_cast<float>(from[c]) + more[c]) * factor[c], grid);
-      }
+/// Calls f(numbers, offset) for each panel of each row, with the real numbers, or those in units of
+/// the result, and where in the tile (offset = row * stride + column) they belong; f_part for the
+/// last columns where they fill no panel, with their count.
+template <class F, class P>
+[[gnu::always_inline]] inline void each_panel(Source source, CodeFinish::Place place, F f,
+                                              P f_part) {
+  const auto real = [&](Reals& x, int64_t at) {
+    Ints sums;
+    Reals scale;
+    Reals bias;
+    lanes::load(sums, source.sums + at);
+    lanes::load(scale, source.scale + at % kWidth);
+    lanes::load(bias, source.bias + at % kWidth);
+    x = (__builtin_convertvector(sums, Reals) + bias) * scale;
+  };
+  const int64_t whole = place.width - place.width % kPanel;
+  Reals x;
+  for (int64_t r = 0; r < place.rows; ++r) {
+    for (int64_t c = 0; c < whole; c += kPanel) {
+      real(x, r * kWidth + c);
+      f(x, r * place.stride + c);
     }
-  });
-}
-
-QTOOL_SIMD void store_u8(const int32_t* sums, const float* scale, const float* bias, uint8_t* to,
-                         Grid grid, const CodeFinish::Place& place) {
-  store_codes(sums, scale, bias, to, grid, place);
-}
-QTOOL_SIMD void store_s8(const int32_t* sums, const float* scale, const float* bias, int8_t* to,
-                         Grid grid, const CodeFinish::Place& place) {
-  store_codes(sums, scale, bias, to, grid, place);
-}
-
-QTOOL_SIMD void store_real(const int32_t* sums, const float* scale, const float* bias, float* to,
-                           int64_t to_stride, const CodeFinish::Place& place) {
-  each_row(place, [&](int64_t r, int64_t first, int64_t count) {
-    const int32_t* from = sums + r * kWidth + first;
-    const float* factor = scale + first;
-    float* row = to + r * to_stride + first;
-    if (bias == nullptr) {
-      QTOOL_INDEPENDENT
-      for (int64_t c = 0; c < count; ++c) row[c] = static_cast<float>(from[c]) * factor[c];
-    } else {
-      const float* more = bias + first;
-      QTOOL_INDEPENDENT
-      for (int64_t c = 0; c < count; ++c) {
-        row[c] = (static_cast<float>(from[c]) + more[c]) * factor[c];
-      }
-    }
-  });
-}
-
-QTOOL_SIMD void add_rows(float* to, int64_t to_stride, const float* from,
-                         const CodeFinish::Place& place) {
-  each_row(place, [&](int64_t r, int64_t first, int64_t count) {
-    const float* row = from + r * place.stride + first;
-    float* sum = to + r * to_stride + first;
-    QTOOL_INDEPENDENT
-    for (int64_t c = 0; c < count; ++c) sum[c] += row[c];
-  });
-}
-
-template <class T>
-[[gnu::always_inline]] inline void quantize_rows(const float* from, T* to, float unit,
-                                                 int32_t zero_point,
-                                                 const CodeFinish::Place& place) {
-  constexpr int32_t kLowest = std::numeric_limits<T>::lowest();
-  constexpr int32_t kHighest = std::numeric_limits<T>::max();
-  each_row(place, [&](int64_t r, int64_t first, int64_t count) {
-    const float* row = from + r * kWidth + first;
-    T* codes = to + r * place.stride + first;
-    QTOOL_INDEPENDENT
-    for (int64_t c = 0; c < count; ++c) {
-      codes[c] = static_cast<T>(quantize_value(row[c], unit, zero_point, kLowest, kHighest));
-    }
-  });
-}
-QTOOL_SIMD void quantize_rows_u8(const float* from, uint8_t* to, float unit, int32_t zero_point,
-                                 const CodeFinish::Place& place) {
-  quantize_rows(from, to, unit, zero_point, place);
-}
-QTOOL_SIMD void quantize_rows_s8(const float* from, int8_t* to, float unit, int32_t zero_point,
-                                 const CodeFinish::Place& place) {
-  quantize_rows(from, to, unit, zero_point, place);
-}
-
-/// GELU to 1e-4, which codes with steps of a hundred times that do not tell from the exact one:
-/// x (1 + x p(x²)) / 2 with p of degree 9 through the Chebyshev nodes of |x| <= 4.5.
-[[gnu::always_inline]] inline void rough_gelu(const float (&p)[10], float* x, int64_t count) {
-  constexpr float kLimit = 4.5F;
-  for (int64_t i = 0; i < count; ++i) {
-    const float below = x[i] < -kLimit ? -kLimit : x[i];
-    const float near = below > kLimit ? kLimit : below;
-    const float t = near * near * (1 / (kLimit * kLimit));
-    float sum = p[9];
-    for (int k = 8; k >= 0; --k) sum = sum * t + p[k];
-    x[i] = 0.5F * x[i] * (1 + near * sum);
+    if (whole == place.width) continue;
+    real(x, r * kWidth + whole);
+    f_part(x, r * place.stride + whole, static_cast<size_t>(place.width - whole));
   }
 }
-QTOOL_SIMD void rough_gelu_erf(float* x, int64_t count) {
-  constexpr float kP[] = {0.797878911F, -2.69172416F, 8.1410102F,   -19.1985086F, 35.1447435F,
-                          -48.7192025F, 48.7129659F,  -32.6507893F, 12.9842071F,  -2.2983629F};
-  rough_gelu(kP, x, count);
+
+QTOOL_SIMD void store_real(const Source& source, const CodeFinish::Place& place, float* to) {
+  each_panel(
+      source, place, [&](const Reals& x, int64_t at) { lanes::store(to + at, x); },
+      [&](const Reals& x, int64_t at, size_t count) {
+        std::memcpy(to + at, &x, count * sizeof(float));
+      });
 }
-QTOOL_SIMD void rough_gelu_tanh(float* x, int64_t count) {
-  constexpr float kP[] = {0.797879828F, -2.70525638F, 8.3382432F,   -20.3566893F, 38.9060072F,
-                          -56.2193626F, 58.1524457F,  -39.9749833F, 16.1853509F,  -2.90141681F};
-  rough_gelu(kP, x, count);
+
+QTOOL_SIMD void store_sum(const Source& source, const CodeFinish::Place& place, const float* addend,
+                          float* to) {
+  each_panel(
+      source, place,
+      [&](const Reals& x, int64_t at) {
+        Reals more;
+        lanes::load(more, addend + at);
+        lanes::store(to + at, x + more);
+      },
+      [&](const Reals& x, int64_t at, size_t count) {
+        Reals more = {};
+        std::memcpy(&more, addend + at, count * sizeof(float));
+        more += x;
+        std::memcpy(to + at, &more, count * sizeof(float));
+      });
+}
+
+/// Of numbers in units of the codes.
+template <class Curve>
+[[gnu::always_inline]] inline void store_codes(const Source& source, const CodeFinish::Place& place,
+                                               const Grid& grid, uint8_t* to, Curve curve) {
+  Reals low;
+  Reals high;
+  Ints zero_point;
+  lanes::fill(low, grid.low);
+  lanes::fill(high, grid.high);
+  lanes::fill(zero_point, grid.zero_point);
+  const auto coded = [&](lanes::Bytes& codes, Reals& x) {
+    curve(x);
+    lanes::bound_below(x, low);
+    lanes::bound_above(x, high);
+    lanes::to_codes(codes, x, zero_point);
+  };
+  lanes::Bytes codes;
+  each_panel(
+      source, place,
+      [&](Reals& x, int64_t at) {
+        coded(codes, x);
+        lanes::store(to + at, codes);
+      },
+      [&](Reals& x, int64_t at, size_t count) {
+        coded(codes, x);
+        std::memcpy(to + at, &codes, count);
+      });
+}
+
+QTOOL_SIMD void store_plain_codes(const Source& source, const CodeFinish::Place& place,
+                                  const Grid& grid, uint8_t* to) {
+  store_codes(source, place, grid, to, [](Reals&) {});
+}
+QTOOL_SIMD void store_curved_codes(const Source& source, const CodeFinish::Place& place,
+                                   const Grid& grid, const CodeCurve& curve, uint8_t* to) {
+  CodeCurve::Held held;
+  curve.hold(held);
+  store_codes(source, place, grid, to, [&](Reals& x) { CodeCurve::apply(held, x); });
 }
 
 bool is_clamp(const PostOp& op) {
@@ -206,6 +177,18 @@ std::string post_op_problem(const onednn::MatmulSpec& spec) {
   return {};
 }
 
+/// What right behind the sums only changes their scale: exact to a float's rounding.
+bool scales_only(const PostOp& op) { return op.kind == PostOp::Kind::linear && op.beta == 0; }
+
+/// Bounds of the clamps in front of a grid, in its units.
+void clamp_grid(const PostOp& op, float unit, float& low, float& high) {
+  const bool relu = op.kind == PostOp::Kind::relu;
+  const float least = relu ? 0.0F : op.alpha / unit;
+  const float most = relu ? std::numeric_limits<float>::infinity() : op.beta / unit;
+  low = std::clamp(low, least, most);
+  high = std::clamp(high, least, most);
+}
+
 }  // namespace
 
 CodeFinish::Made CodeFinish::make(const onednn::MatmulSpec& spec, size_t addend) {
@@ -218,101 +201,98 @@ CodeFinish::Made CodeFinish::make(const onednn::MatmulSpec& spec, size_t addend)
   }
   made.refusal = post_op_problem(spec);
   if (!made.refusal.empty()) return made;
-  Units bias = bias_units(spec);
-  finish.bias_ = std::move(bias.any);
-  made.whole_bias = std::move(bias.whole);
   for (const onednn::PostOpSpec& post : spec.post_ops) finish.posts_.push_back(post.op);
+  float factor = 1;
+  if (!finish.posts_.empty() && scales_only(finish.posts_[0])) {
+    factor = finish.posts_[0].alpha;
+    finish.posts_.erase(finish.posts_.begin());
+  }
   const QuantParams* codes = spec.destination.params;
-  const bool clamps_only = codes != nullptr && std::ranges::all_of(finish.posts_, is_clamp);
-  finish.result_ = codes == nullptr ? Result::real
-                   : clamps_only    ? Result::codes
-                                    : Result::real_codes;
-  const float unit = clamps_only ? codes->scale[0] : 1.0F;
-  const auto columns = static_cast<size_t>(spec.destination.shape.back());
-  for (size_t c = 0; c < columns; ++c) {
+  if (codes != nullptr) {
+    finish.set_codes(*codes);
+  } else {
+    const bool sum = finish.posts_.size() == 1 && finish.posts_[0].kind == PostOp::Kind::add;
+    finish.result_ = finish.posts_.empty() || sum ? Result::real : Result::stepped_real;
+  }
+  const float unit = finish.result_ == Result::codes ? codes->scale[0] : 1.0F;
+  const int64_t columns = spec.destination.shape.back();
+  const auto padded = static_cast<size_t>((columns + kPanel - 1) / kPanel * kPanel);
+  for (size_t c = 0; c < static_cast<size_t>(columns); ++c) {
     const QuantParams& weights = *spec.weights.params;
     // In floats and in this order, as ONNX Runtime has it.
     finish.scale_.push_back(spec.source.params->scale[0] *
-                            weights.scale[weights.per_tensor() ? 0 : c] / unit);
+                            weights.scale[weights.per_tensor() ? 0 : c] * factor / unit);
   }
-  if (codes == nullptr) return made;
-  finish.is_signed_ = codes->type.is_signed;
-  finish.unit_ = codes->scale[0];
-  finish.zero_point_ = codes->zero_point[0];
-  finish.low_ = static_cast<float>(codes->type.lowest() - finish.zero_point_);
-  finish.high_ = static_cast<float>(codes->type.highest() - finish.zero_point_);
-  if (!clamps_only) return made;
-  for (const PostOp& op : finish.posts_) {
-    const float low = op.kind == PostOp::Kind::relu ? 0.0F : op.alpha / unit;
-    const float high =
-        op.kind == PostOp::Kind::relu ? std::numeric_limits<float>::infinity() : op.beta / unit;
-    finish.low_ = std::clamp(finish.low_, low, high);
-    finish.high_ = std::clamp(finish.high_, low, high);
-  }
+  Units bias = bias_units(spec);
+  finish.bias_ = std::move(bias.any);
+  made.whole_bias = std::move(bias.whole);
+  finish.scale_.resize(padded);
+  finish.bias_.resize(padded);
   return made;
 }
 
+void CodeFinish::set_codes(const QuantParams& codes) {
+  const float unit = codes.scale[0];
+  zero_point_ = codes.zero_point[0];
+  low_ = static_cast<float>(codes.type.lowest() - zero_point_);
+  high_ = static_cast<float>(codes.type.highest() - zero_point_);
+  if (std::ranges::all_of(posts_, is_clamp)) {
+    result_ = Result::codes;
+    for (const PostOp& op : posts_) clamp_grid(op, unit, low_, high_);
+    return;
+  }
+  if (posts_.size() == 1) curve_ = CodeCurve::of(posts_[0], unit);
+  result_ = curve_ ? Result::curved_codes : Result::stepped_codes;
+  if (!curve_) quantizer_.emplace(codes);
+}
+
 void CodeFinish::run(const KernelArgs& args, const int32_t* sums, const Place& place) const {
-  const float* scale = scale_.data() + place.column;
-  const float* bias = bias_.empty() ? nullptr : bias_.data() + place.column;
+  const Source source{sums, scale_.data() + place.column, bias_.data() + place.column};
+  const Grid grid{low_, high_, zero_point_};
+  void* const to = args.outputs[0];
   switch (result_) {
     case Result::sums:
       for (int64_t r = 0; r < place.rows; ++r) {
         std::copy_n(sums + r * kWidth, place.width,
-                    static_cast<int32_t*>(args.outputs[0]) + place.offset + r * place.stride);
+                    static_cast<int32_t*>(to) + place.offset + r * place.stride);
       }
       return;
     case Result::codes:
-      if (is_signed_) {
-        store_s8(sums, scale, bias, static_cast<int8_t*>(args.outputs[0]) + place.offset,
-                 {low_, high_, zero_point_}, place);
-      } else {
-        store_u8(sums, scale, bias, static_cast<uint8_t*>(args.outputs[0]) + place.offset,
-                 {low_, high_, zero_point_}, place);
-      }
-      return;
+      return store_plain_codes(source, place, grid, static_cast<uint8_t*>(to) + place.offset);
+    case Result::curved_codes:
+      return store_curved_codes(source, place, grid, *curve_,
+                                static_cast<uint8_t*>(to) + place.offset);
     case Result::real:
-      if (posts_.empty()) {
-        store_real(sums, scale, bias, static_cast<float*>(args.outputs[0]) + place.offset,
-                   place.stride, place);
-        return;
-      }
-      [[fallthrough]];
-    case Result::real_codes: run_real(args, sums, place);
+      if (posts_.empty()) return store_real(source, place, static_cast<float*>(to) + place.offset);
+      return store_sum(source, place,
+                       static_cast<const float*>(args.inputs[addend_]) + place.offset,
+                       static_cast<float*>(to) + place.offset);
+    case Result::stepped_codes:
+    case Result::stepped_real: run_steps(args, sums, place);
   }
 }
 
-void CodeFinish::apply_one(const PostOp& op, float* x, int64_t count) const {
-  const bool rough = result_ == Result::real_codes && unit_ >= 0.01F;
-  if (rough && op.kind == PostOp::Kind::gelu) return rough_gelu_erf(x, count);
-  if (rough && op.kind == PostOp::Kind::gelu_tanh) return rough_gelu_tanh(x, count);
-  apply(op, x, x, count);
-}
-
-void CodeFinish::run_real(const KernelArgs& args, const int32_t* sums, const Place& place) const {
+void CodeFinish::run_steps(const KernelArgs& args, const int32_t* sums, const Place& place) const {
   alignas(64) float real[kRows * kWidth];
-  store_real(sums, scale_.data() + place.column,
-             bias_.empty() ? nullptr : bias_.data() + place.column, real, kWidth, place);
-  for (const PostOp& op : posts_) {
-    if (op.kind == PostOp::Kind::add) {
-      add_rows(real, kWidth, static_cast<const float*>(args.inputs[addend_]) + place.offset, place);
-    } else if (place.width == kWidth) {
-      apply_one(op, real, place.rows * kWidth);
+  Place local = place;
+  local.stride = kWidth;
+  store_real({sums, scale_.data() + place.column, bias_.data() + place.column}, local, real);
+  for (int64_t r = 0; r < place.rows; ++r) {
+    float* row = real + r * kWidth;
+    const int64_t at = place.offset + r * place.stride;
+    for (const PostOp& op : posts_) {
+      if (op.kind == PostOp::Kind::add) {
+        const float* addend = static_cast<const float*>(args.inputs[addend_]) + at;
+        for (int64_t c = 0; c < place.width; ++c) row[c] += addend[c];
+      } else {
+        apply(op, row, row, place.width);
+      }
+    }
+    if (quantizer_) {
+      (*quantizer_)(row, static_cast<uint8_t*>(args.outputs[0]) + at, place.width);
     } else {
-      for (int64_t r = 0; r < place.rows; ++r) apply_one(op, real + r * kWidth, place.width);
+      std::copy_n(row, place.width, static_cast<float*>(args.outputs[0]) + at);
     }
-  }
-  if (result_ == Result::real) {
-    for (int64_t r = 0; r < place.rows; ++r) {
-      std::copy_n(real + r * kWidth, place.width,
-                  static_cast<float*>(args.outputs[0]) + place.offset + r * place.stride);
-    }
-  } else if (is_signed_) {
-    quantize_rows_s8(real, static_cast<int8_t*>(args.outputs[0]) + place.offset, unit_, zero_point_,
-                     place);
-  } else {
-    quantize_rows_u8(real, static_cast<uint8_t*>(args.outputs[0]) + place.offset, unit_,
-                     zero_point_, place);
   }
 }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/host/code_curve.h"
+#include "kernels/host/quantize.h"
 #include "kernels/onednn/primitives.h"
 
 namespace qtool {
@@ -29,19 +32,26 @@ class CodeFinish {
   void run(const KernelArgs& args, const int32_t* sums, const Place& place) const;
 
  private:
-  void run_real(const KernelArgs& args, const int32_t* sums, const Place& place) const;
-  void apply_one(const PostOp& op, float* x, int64_t count) const;
+  void set_codes(const QuantParams& codes);
+  void run_steps(const KernelArgs& args, const int32_t* sums, const Place& place) const;
 
-  enum class Result { sums, codes, real, real_codes };
+  enum class Result {
+    sums,
+    codes,          ///< with nothing but bounds in front
+    curved_codes,   ///< behind a GELU, and bounds
+    stepped_codes,  ///< behind any post-ops, one after the other
+    real,           ///< as it is, or with one addition
+    stepped_real,
+  };
   Result result_ = Result::sums;
-  bool is_signed_ = false;
   std::vector<float> scale_;  ///< by column: sums times this are the result's units, or real ones
-  std::vector<float> bias_;   ///< by column, in units of the sums; none: all 0 or whole
+  std::vector<float> bias_;   ///< by column, in units of the sums; 0 where they start from it
   float low_ = 0;             ///< bounds of codes less the zero point
   float high_ = 0;
-  float unit_ = 1;  ///< of real_codes
   int32_t zero_point_ = 0;
   std::vector<PostOp> posts_;
+  std::optional<CodeCurve> curve_;
+  std::optional<RowQuantizer> quantizer_;  ///< of stepped codes
   size_t addend_ = 0;
 };
 

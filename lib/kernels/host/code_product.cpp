@@ -90,25 +90,23 @@ class CodeProduct final : public Kernel {
         packs_left_(left_.flip || left_.inner_stride != 1 || e_.inner % 4 != 0),
         start_(static_cast<size_t>(e_.panels() * kPanel), 0) {}
 
+  /// What each column's sum starts from besides the zero points: a bias in its units.
+  void start_from(const std::vector<int32_t>& bias) { std::ranges::copy(bias, start_.begin()); }
+
   /// Weights known now: packed once. They need no zero point from the run.
   void pack_constant(const uint8_t* codes) {
     packed_.resize(right_bytes() + kAlignment);
     sums_.resize(static_cast<size_t>(matrices_right() * e_.panels() * kPanel));
     pack_right(codes, constant_panels(), sums_.data());
+    if (zeros_at_run_) return;
+    adds_.resize(sums_.size());
+    fill_column_adds(sums_.data(), left_.zero_point, right_.zero_point, adds_.data());
   }
-  /// What each column's sum starts from besides the zero points: a bias in its units.
-  void start_from(const std::vector<int32_t>& bias) { std::ranges::copy(bias, start_.begin()); }
 
   void run(const KernelArgs& args) override {
-    Run run{args, left_.zero_point, right_.zero_point, constant_panels(), {}, {}, {}};
+    Run run{args, left_.zero_point, right_.zero_point, constant_panels(), adds_.data(), {}, {}};
     if (zeros_at_run_) read_zeros(run);
     lay_out(run);
-    if (packed_.empty()) {
-      pack_right(static_cast<const uint8_t*>(args.inputs[1]), run.panels, run.sums);
-    } else {
-      run.sums = sums_.data();
-    }
-    fill_column_adds(run);
     const int64_t block_products = kRows * e_.columns * e_.inner;
     parallel_for(
         e_.matrices * e_.blocks(), kWorthAThread / std::max<int64_t>(block_products, 1) + 1,
@@ -123,8 +121,8 @@ class CodeProduct final : public Kernel {
   }
 
   size_t scratch_bytes() const override {
-    const size_t right = packed_.empty() ? right_bytes() + sums_bytes() : 0;
-    return right + sums_bytes() + (packs_left_ ? left_bytes() : 0);
+    return (packed_.empty() ? right_bytes() + sums_bytes() : 0) +
+           (adds_.empty() ? sums_bytes() : 0) + row_adds_bytes() + (packs_left_ ? left_bytes() : 0);
   }
   std::string description() const override {
     return code_tile::has_vnni() ? "host int8 product (VNNI)" : "host int8 product";
@@ -136,8 +134,8 @@ class CodeProduct final : public Kernel {
     int32_t left_zero;
     int32_t right_zero;
     int8_t* panels;
-    int32_t* sums;
-    int32_t* column_adds;
+    const int32_t* column_adds;
+    int32_t* row_adds;
     uint8_t* left;
   };
 
@@ -146,6 +144,7 @@ class CodeProduct final : public Kernel {
   int64_t row_bytes() const { return e_.quads() * 4; }
   size_t right_bytes() const { return aligned(matrices_right() * e_.panels() * panel_bytes()); }
   size_t sums_bytes() const { return aligned(matrices_right() * e_.panels() * kPanel * 4); }
+  size_t row_adds_bytes() const { return aligned(e_.matrices * e_.blocks() * kRows * 4); }
   size_t left_bytes() const { return aligned(e_.matrices * e_.rows * row_bytes()); }
 
   int8_t* constant_panels() {
@@ -154,6 +153,7 @@ class CodeProduct final : public Kernel {
     return packed_.data() + (kAlignment - at % kAlignment) % kAlignment;
   }
 
+  /// Divides the scratch memory and makes the right operand ready.
   void lay_out(Run& run) const {
     auto* next = static_cast<std::byte*>(run.args.scratch);
     const auto take = [&next](size_t bytes) {
@@ -161,11 +161,19 @@ class CodeProduct final : public Kernel {
       next += bytes;
       return start;
     };
+    const int32_t* sums = sums_.data();
     if (packed_.empty()) {
       run.panels = reinterpret_cast<int8_t*>(take(right_bytes()));
-      run.sums = reinterpret_cast<int32_t*>(take(sums_bytes()));
+      auto* own = reinterpret_cast<int32_t*>(take(sums_bytes()));
+      pack_right(static_cast<const uint8_t*>(run.args.inputs[1]), run.panels, own);
+      sums = own;
     }
-    run.column_adds = reinterpret_cast<int32_t*>(take(sums_bytes()));
+    if (adds_.empty()) {
+      auto* adds = reinterpret_cast<int32_t*>(take(sums_bytes()));
+      fill_column_adds(sums, run.left_zero, run.right_zero, adds);
+      run.column_adds = adds;
+    }
+    run.row_adds = reinterpret_cast<int32_t*>(take(row_adds_bytes()));
     run.left = reinterpret_cast<uint8_t*>(next);
   }
 
@@ -198,13 +206,16 @@ class CodeProduct final : public Kernel {
                  });
   }
 
-  void fill_column_adds(const Run& run) const {
-    const int64_t both = e_.inner * run.left_zero * run.right_zero;
+  void fill_column_adds(const int32_t* sums, int32_t left_zero, int32_t right_zero,
+                        int32_t* adds) const {
+    const auto both = static_cast<uint32_t>(wrapped(e_.inner * left_zero * right_zero));
     const int64_t columns = e_.panels() * kPanel;
-    for (int64_t i = 0; i < matrices_right() * columns; ++i) {
-      const auto sum = static_cast<int64_t>(run.sums[i]);
-      run.column_adds[i] =
-          wrapped(start_[static_cast<size_t>(i % columns)] + both - sum * run.left_zero);
+    for (int64_t m = 0; m < matrices_right(); ++m, sums += columns, adds += columns) {
+      for (int64_t c = 0; c < columns; ++c) {
+        const auto sum = static_cast<uint32_t>(sums[c]) * static_cast<uint32_t>(left_zero);
+        const auto start = static_cast<uint32_t>(start_[static_cast<size_t>(c)]);
+        adds[c] = static_cast<int32_t>(start + both - sum);
+      }
     }
   }
 
@@ -218,25 +229,29 @@ class CodeProduct final : public Kernel {
     const code_tile::Matrix left{codes + left_.offsets[static_cast<size_t>(left_.which[m])],
                                  left_.outer_stride, left_.inner_stride, left_.flip};
     uint8_t* const packed = run.left + matrix * e_.rows * row_bytes();
-    for (int64_t row = row_begin; packs_left_ && row < row_end; ++row) {
-      code_tile::pack_row(left, e_.inner, row, packed + row * row_bytes());
-    }
-    const int64_t which = right_.which[m];
     code_tile::Tile tile{};
     tile.left_stride = packs_left_ ? row_bytes() : left.outer_stride;
     tile.quads = e_.quads();
-    tile.row_factor = -run.right_zero;
-    const int64_t group = run.right_zero == 0 ? kPanels : code_tile::kPanelsWithSums;
+    const uint8_t* const rows = packs_left_ ? packed : left.codes;
+    int32_t* const row_adds = run.row_adds + matrix * e_.blocks() * kRows;
+    for (int64_t row = row_begin; row < row_end; ++row) {
+      if (packs_left_) code_tile::pack_row(left, e_.inner, row, packed + row * row_bytes());
+      const int64_t sum =
+          run.right_zero == 0 ? 0 : code_tile::row_sum(rows + row * tile.left_stride, tile.quads);
+      row_adds[row] = wrapped(-sum * run.right_zero);
+    }
+    const int64_t which = right_.which[m];
     alignas(64) int32_t sums[kRows * kWidth];
-    for (int64_t panel = 0; panel < e_.panels(); panel += group) {
+    for (int64_t panel = 0; panel < e_.panels(); panel += kPanels) {
       const int64_t at = which * e_.panels() + panel;
       tile.right = run.panels + at * panel_bytes();
       tile.column_add = run.column_adds + at * kPanel;
-      tile.panels = std::min(group, e_.panels() - panel);
-      const int64_t width = std::min(group * kPanel, e_.columns - panel * kPanel);
+      tile.panels = std::min(kPanels, e_.panels() - panel);
+      const int64_t width = std::min(kWidth, e_.columns - panel * kPanel);
       for (int64_t row = row_begin; row < row_end; row += kRows) {
         tile.rows = std::min(kRows, row_end - row);
-        tile.left = (packs_left_ ? packed : left.codes) + row * tile.left_stride;
+        tile.left = rows + row * tile.left_stride;
+        tile.row_add = row_adds + row;
         code_tile::multiply(tile, sums);
         finish_.run(run.args, sums,
                     {(matrix * e_.rows + row) * e_.columns + panel * kPanel, e_.columns,
@@ -254,6 +269,7 @@ class CodeProduct final : public Kernel {
   std::vector<int32_t> start_;  ///< by column
   std::vector<int8_t> packed_;  ///< constant weights
   std::vector<int32_t> sums_;   ///< of their columns
+  std::vector<int32_t> adds_;   ///< what their columns' sums start from
 };
 
 bool eight_bits(const onednn::Operand& operand) {

@@ -38,9 +38,7 @@ void pack_any(const Matrix& right, int64_t inner, int64_t first, int64_t columns
 QTOOL_SIMD void plain_multiply(const Tile& tile, int32_t* sums) {
   for (int64_t r = 0; r < tile.rows; ++r) {
     const uint8_t* row = tile.left + r * tile.left_stride;
-    uint32_t row_add = 0;
-    for (int64_t k = 0; tile.row_factor != 0 && k < tile.quads * kQuad; ++k) row_add += row[k];
-    row_add *= static_cast<uint32_t>(tile.row_factor);
+    const auto row_add = static_cast<uint32_t>(tile.row_add[r]);
     for (int64_t p = 0; p < tile.panels; ++p) {
       uint32_t lane[kPanel];
       for (int64_t c = 0; c < kPanel; ++c) {
@@ -102,17 +100,23 @@ void transpose_quads(const uint8_t* columns, int64_t stride, __m128i mask, int8_
   store(3, _mm_unpackhi_epi64(high01, high23));
 }
 
-/// The quads of a whole panel that no edge cuts; how many were packed.
-int64_t pack_inside(const Matrix& right, int64_t inner, int64_t first, int8_t* to) {
+/// The quads that can be packed without reading beyond the matrix; how many they were. Behind the
+/// last column stands what the matrix holds there, which nobody asks for.
+int64_t pack_inside(const Matrix& right, int64_t inner, int64_t first, int64_t columns,
+                    int8_t* to) {
   const __m128i mask = _mm_set1_epi8(static_cast<char>(right.flip ? 0x80 : 0));
   const uint8_t* from = right.codes + first * right.outer_stride;
   int64_t quad = 0;
   if (right.outer_stride == 1) {
-    for (; (quad + 1) * kQuad <= inner; ++quad) {
+    const int64_t bytes = (inner - 1) * right.inner_stride + columns;
+    const auto last = [&] {
+      return first + (quad * kQuad + kQuad - 1) * right.inner_stride + kPanel;
+    };
+    for (; (quad + 1) * kQuad <= inner && last() <= bytes; ++quad) {
       interleave(from + quad * kQuad * right.inner_stride, right.inner_stride, mask,
                  to + quad * kPanelQuad);
     }
-  } else if (right.inner_stride == 1) {
+  } else if (right.inner_stride == 1 && first + kPanel <= columns) {
     for (; (quad + 4) * kQuad <= inner; quad += 4) {
       for (int64_t c = 0; c < kPanel; c += 4) {
         transpose_quads(from + c * right.outer_stride + quad * kQuad, right.outer_stride, mask,
@@ -132,71 +136,57 @@ using Indices = std::index_sequence<i...>;
 template <int panels, size_t... i>
 [[gnu::always_inline]] QTOOL_TARGET_VNNI inline void start(const Tile& tile, __m512i* sum,
                                                            Indices<i...>) {
-  ((sum[i] = _mm512_loadu_si512(tile.column_add + i % panels * kPanel)), ...);
+  ((sum[i] = _mm512_add_epi32(_mm512_loadu_si512(tile.column_add + i % panels * kPanel),
+                              _mm512_set1_epi32(tile.row_add[i / panels]))),
+   ...);
 }
 
-/// One row's quad times a quad of each panel, and, where `sums`, to the row's own sum.
-template <bool sums, size_t... p>
+/// One row's quad times a quad of each panel.
+template <size_t... p>
 [[gnu::always_inline]] QTOOL_TARGET_VNNI inline void add_row(const uint8_t* left,
                                                              const __m512i* right, __m512i* sum,
-                                                             __m512i* own, Indices<p...>) {
+                                                             Indices<p...>) {
   int32_t quad = 0;
   std::memcpy(&quad, left, sizeof quad);
   const __m512i all = _mm512_set1_epi32(quad);
   ((sum[p] = _mm512_dpbusd_epi32(sum[p], all, right[p])), ...);
-  if constexpr (sums) *own = _mm512_dpbusd_epi32(*own, all, _mm512_set1_epi8(1));
 }
 
-template <bool sums, size_t... r, size_t... p>
+template <size_t... r, size_t... p>
 [[gnu::always_inline]] QTOOL_TARGET_VNNI inline void add_quad(const uint8_t* left, int64_t stride,
                                                               const int8_t* right, int64_t panel,
-                                                              __m512i* sum, __m512i* own,
-                                                              Indices<r...>, Indices<p...> panels) {
+                                                              __m512i* sum, Indices<r...>,
+                                                              Indices<p...> panels) {
   const __m512i columns[] = {_mm512_loadu_si512(right + static_cast<int64_t>(p) * panel)...};
-  (add_row<sums>(left + static_cast<int64_t>(r) * stride, columns, sum + r * sizeof...(p), own + r,
-                 panels),
-   ...);
+  (add_row(left + static_cast<int64_t>(r) * stride, columns, sum + r * sizeof...(p), panels), ...);
 }
 
-template <int panels, bool sums, size_t... i>
-[[gnu::always_inline]] QTOOL_TARGET_VNNI inline void store(const __m512i* sum, const __m512i* own,
-                                                           int32_t row_factor, int32_t* to,
+template <int panels, size_t... i>
+[[gnu::always_inline]] QTOOL_TARGET_VNNI inline void store(const __m512i* sum, int32_t* to,
                                                            Indices<i...>) {
-  const __m512i factor = _mm512_set1_epi32(row_factor);
-  const auto finished = [&](size_t at) QTOOL_TARGET_VNNI {
-    if constexpr (!sums) return sum[at];
-    return _mm512_add_epi32(sum[at], _mm512_mullo_epi32(own[at / panels], factor));
-  };
-  (_mm512_storeu_si512(to + i / panels * kWidth + i % panels * kPanel, finished(i)), ...);
+  (_mm512_storeu_si512(to + i / panels * kWidth + i % panels * kPanel, sum[i]), ...);
 }
 
-template <int rows, int panels, bool sums>
+template <int rows, int panels>
 QTOOL_TARGET_VNNI void vnni_multiply(const Tile& tile, int32_t* to) {
   constexpr auto kAll = std::make_index_sequence<rows * panels>();
   __m512i sum[rows * panels];
-  __m512i own[rows] = {};
   start<panels>(tile, sum, kAll);
   const int64_t panel = tile.quads * kPanelQuad;
   for (int64_t k = 0; k < tile.quads; ++k) {
-    add_quad<sums>(tile.left + k * kQuad, tile.left_stride, tile.right + k * kPanelQuad, panel, sum,
-                   own, std::make_index_sequence<rows>(), std::make_index_sequence<panels>());
+    add_quad(tile.left + k * kQuad, tile.left_stride, tile.right + k * kPanelQuad, panel, sum,
+             std::make_index_sequence<rows>(), std::make_index_sequence<panels>());
   }
-  store<panels, sums>(sum, own, tile.row_factor, to, kAll);
+  store<panels>(sum, to, kAll);
 }
 
 using Multiply = void (*)(const Tile&, int32_t*);
 
 template <int rows>
-constexpr Multiply kOfRows[kPanels] = {vnni_multiply<rows, 1, false>, vnni_multiply<rows, 2, false>,
-                                       vnni_multiply<rows, 3, false>,
-                                       vnni_multiply<rows, 4, false>};
+constexpr Multiply kOfRows[kPanels] = {vnni_multiply<rows, 1>, vnni_multiply<rows, 2>,
+                                       vnni_multiply<rows, 3>, vnni_multiply<rows, 4>};
 constexpr const Multiply* kMultiply[kRows] = {kOfRows<1>, kOfRows<2>, kOfRows<3>,
                                               kOfRows<4>, kOfRows<5>, kOfRows<6>};
-template <int rows>
-constexpr Multiply kSummingRows[kPanelsWithSums] = {
-    vnni_multiply<rows, 1, true>, vnni_multiply<rows, 2, true>, vnni_multiply<rows, 3, true>};
-constexpr const Multiply* kSumming[kRows] = {kSummingRows<1>, kSummingRows<2>, kSummingRows<3>,
-                                             kSummingRows<4>, kSummingRows<5>, kSummingRows<6>};
 
 QTOOL_TARGET_VNNI void vnni_panel_sums(const int8_t* panel, int64_t quads, int32_t* sums) {
   __m512i sum = _mm512_setzero_si512();
@@ -229,7 +219,7 @@ void pack_panel(const Matrix& right, int64_t inner, int64_t first, int64_t colum
   const int64_t quads = (inner + kQuad - 1) / kQuad;
   int64_t quad = 0;
 #ifdef QTOOL_VNNI
-  if (first + kPanel <= columns) quad = pack_inside(right, inner, first, to);
+  quad = pack_inside(right, inner, first, columns, to);
 #endif
   for (; quad < quads; ++quad) {
     pack_any(right, inner, first, columns, quad, to + quad * kPanelQuad);
@@ -259,12 +249,24 @@ void pack_row(const Matrix& left, int64_t inner, int64_t row, uint8_t* to) {
   for (int64_t k = inner; k % kQuad != 0; ++k) to[k] = 0;
 }
 
+int32_t row_sum(const uint8_t* row, int64_t quads) {
+  int64_t at = 0;
+  int32_t sum = 0;
+#ifdef QTOOL_VNNI
+  __m128i sums = _mm_setzero_si128();
+  for (; at + 16 <= quads * kQuad; at += 16) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + at));
+    sums = _mm_add_epi64(sums, _mm_sad_epu8(codes, _mm_setzero_si128()));
+  }
+  sum = _mm_cvtsi128_si32(_mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums)));
+#endif
+  for (; at < quads * kQuad; ++at) sum += row[at];
+  return sum;
+}
+
 void multiply(const Tile& tile, int32_t* sums) {
 #ifdef QTOOL_VNNI
-  if (has_vnni()) {
-    const auto& kernels = tile.row_factor == 0 ? kMultiply : kSumming;
-    return kernels[tile.rows - 1][tile.panels - 1](tile, sums);
-  }
+  if (has_vnni()) return kMultiply[tile.rows - 1][tile.panels - 1](tile, sums);
 #endif
   plain_multiply(tile, sums);
 }

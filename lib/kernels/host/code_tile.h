@@ -11,10 +11,9 @@ namespace qtool::code_tile {
 // the inner dimension ("a quad") of each column stand together, as VNNI multiplies them. Columns
 // and elements that do not exist are 0.
 
-inline constexpr int64_t kPanel = 16;          ///< columns of a panel
-inline constexpr int64_t kRows = 6;            ///< rows of a tile
-inline constexpr int64_t kPanels = 4;          ///< panels of a tile
-inline constexpr int64_t kPanelsWithSums = 3;  ///< likewise; the sums take registers
+inline constexpr int64_t kPanel = 16;  ///< columns of a panel
+inline constexpr int64_t kRows = 6;    ///< rows of a tile
+inline constexpr int64_t kPanels = 4;  ///< panels of a tile
 inline constexpr int64_t kWidth = kPanel * kPanels;
 
 /// Whether the vector code is used: the CPU and ONEDNN_MAX_CPU_ISA allow AVX-512 VNNI.
@@ -38,15 +37,18 @@ void panel_sums(const int8_t* panel, int64_t quads, int32_t* sums);
 /// One row of the left operand, `quads` * 4 bytes.
 void pack_row(const Matrix& left, int64_t inner, int64_t row, uint8_t* to);
 
+/// The sum of a packed row.
+int32_t row_sum(const uint8_t* row, int64_t quads);
+
 struct Tile {
   const uint8_t* left;  ///< packed rows
   int64_t left_stride;
   const int8_t* right;  ///< the first of the packed panels
   int64_t quads;
   int64_t rows;               ///< 1 to kRows
-  int64_t panels;             ///< 1 to kPanels, kPanelsWithSums where there is a row factor
+  int64_t panels;             ///< 1 to kPanels
   const int32_t* column_add;  ///< [panels * kPanel] what each sum of a column starts from
-  int32_t row_factor;         ///< times the sum of a row's codes is added to each of its sums
+  const int32_t* row_add;     ///< [rows] what each sum of a row starts from besides
 };
 
 /// sums[r * kWidth + c]

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace qtool::lanes {
+
+// Sixteen numbers at a time, for loops under QTOOL_SIMD that must stay in registers. Compilers
+// make of them what the CPU level has. Nothing is passed by value: how that is done differs from
+// level to level.
+
+inline constexpr int64_t kCount = 16;
+
+using Reals [[gnu::vector_size(64)]] = float;
+using Ints [[gnu::vector_size(64)]] = int32_t;
+using Bytes [[gnu::vector_size(16)]] = uint8_t;
+
+#define QTOOL_INLINE [[gnu::always_inline]] inline
+
+template <class Vector, class T>
+QTOOL_INLINE void load(Vector& to, const T* from) {
+  std::memcpy(&to, from, sizeof to);
+}
+template <class Vector, class T>
+QTOOL_INLINE void store(T* to, const Vector& from) {
+  std::memcpy(to, &from, sizeof from);
+}
+
+template <class Vector, class T>
+QTOOL_INLINE void fill(Vector& to, T value) {
+  for (int64_t l = 0; l < kCount; ++l) to[l] = value;
+}
+
+QTOOL_INLINE void bound_below(Reals& x, const Reals& low) { x = x < low ? low : x; }
+QTOOL_INLINE void bound_above(Reals& x, const Reals& high) { x = x > high ? high : x; }
+
+/// Codes of 8 bits, signed or not: x, |x| < 2^22, rounded half to even as quantize_value does, and
+/// moved by `zero_point`. At 1.5 * 2^23 the spacing of floats is 1, and the low bits hold them.
+QTOOL_INLINE void to_codes(Bytes& codes, const Reals& x, const Ints& zero_point) {
+  constexpr float kUnitSpacing = 0x1.8p23F;
+  const Reals rounded = x + kUnitSpacing;
+  Ints bits;
+  std::memcpy(&bits, &rounded, sizeof bits);
+  codes = __builtin_convertvector(bits + zero_point, Bytes);
+}
+
+/// table[index], each in 0 to 15.
+QTOOL_INLINE void look_up(Reals& to, const Reals& table, const Ints& index) {
+#if defined(__clang__)
+  for (int l = 0; l < kCount; ++l) to[l] = table[index[l]];
+#else
+  to = __builtin_shuffle(table, index);
+#endif
+}
+
+#undef QTOOL_INLINE
+
+}  // namespace qtool::lanes
