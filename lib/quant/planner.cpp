@@ -101,11 +101,7 @@ QuantPlan plan_quantization(const Graph& graph, const OpRegistry& ops,
   const Facts facts = infer_facts(graph, ops);
   const PlanContext context{graph, ops, facts, target, recipe};
   refuse_quantized(context);
-  Selection selection = select_nodes(context, [&](ValueId id) {
-    const auto entry = table.tensors.find(graph.value(id).name);
-    return entry != table.tensors.end() &&
-           (entry->second.override_range || !entry->second.stats.empty());
-  });
+  Selection selection = select_nodes(context, table);
   // Calibration leaves out what would stay float anyway: that, not the missing data, is the reason.
   const Selection with_all_data = select_nodes(context, [](ValueId) { return true; });
   for (const NodeId id : graph.nodes()) {

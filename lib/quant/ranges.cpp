@@ -176,6 +176,15 @@ class RangeOf {
   TensorStats merged_;
 };
 
+std::optional<RangeMethod> found_method(const PlanContext& context,
+                                        const std::vector<ValueId>& values) {
+  for (const ValueId id : values) {
+    const auto found = context.recipe.found_methods.find(context.graph.value(id).name);
+    if (found != context.recipe.found_methods.end()) return found->second;
+  }
+  return std::nullopt;
+}
+
 bool inside(const Range& range, const Range& bounds) {
   return range.low >= bounds.low && range.high <= bounds.high;
 }
@@ -202,6 +211,14 @@ bool implies(const QuantParams& params, const Range& range) {
   return params.per_tensor() && inside(params.representable(), range);
 }
 
+Selection select_nodes(const PlanContext& context, const CalibrationTable& table) {
+  return select_nodes(context, [&](ValueId id) {
+    const auto entry = table.tensors.find(context.graph.value(id).name);
+    return entry != table.tensors.end() &&
+           (entry->second.override_range || !entry->second.stats.empty());
+  });
+}
+
 std::vector<ValueId> range_sources(const PlanContext& context, const Selection& selection) {
   std::vector<ValueId> sources;
   for (const auto& [root, group] : classes(context, selection)) {
@@ -211,18 +228,18 @@ std::vector<ValueId> range_sources(const PlanContext& context, const Selection& 
   return sources;
 }
 
-std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
-                                                 const Selection& selection,
-                                                 const CalibrationTable& table,
-                                                 std::vector<std::string>& notes) {
-  std::map<ValueId, ValueParams> result;
+std::vector<TiedParams> tied_params(const PlanContext& context, const Selection& selection,
+                                    const CalibrationTable& table,
+                                    std::vector<std::string>& notes) {
+  std::vector<TiedParams> result;
   const Widths widths(context, selection);
   for (const auto& [root, group] : classes(context, selection)) {
     const QuantType type = widths.activation_type(group.members);
     const Wishes wishes = widths.rules().reading(group.members);
     const Scheme scheme = wishes.activation_scheme.value_or(context.target.activation_scheme);
-    const RangeMethod wished =
-        wishes.activation_method.value_or(activation_method(context.recipe, type));
+    const auto searched = found_method(context, group.members);
+    const RangeMethod wished = wishes.activation_method.value_or(
+        searched.value_or(activation_method(context.recipe, type)));
     const auto [range, method] = RangeOf(context, table, type, scheme, wished, notes)(group);
     QuantParams params = choose_params(std::array{range}, type, scheme);
     if (scheme != Scheme::symmetric_power_of_two) {
@@ -230,9 +247,21 @@ std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
     }
     std::string reason =
         fmt::format("[{}, {}] {}", shortest(range.low), shortest(range.high), method);
+    if (searched && wished == *searched) reason += ", found by search";
     if (group.members.size() > 1)
       reason += fmt::format(", shared by {} tensors", group.members.size());
-    for (const ValueId id : group.members) result.emplace(id, ValueParams{params, reason});
+    result.push_back({group.members, {params, reason}});
+  }
+  return result;
+}
+
+std::map<ValueId, ValueParams> activation_params(const PlanContext& context,
+                                                 const Selection& selection,
+                                                 const CalibrationTable& table,
+                                                 std::vector<std::string>& notes) {
+  std::map<ValueId, ValueParams> result;
+  for (const TiedParams& tied : tied_params(context, selection, table, notes)) {
+    for (const ValueId id : tied.values) result.emplace(id, tied.chosen);
   }
   return result;
 }

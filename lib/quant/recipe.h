@@ -60,6 +60,8 @@ struct RecipeRule {
 /// type, or a regular expression between slashes that a node's whole name matches.
 struct Recipe {
   std::optional<RangeMethod> activation_method = {};  ///< not set: by the bits, see below
+  /// Of some activations, by tensor, what a search found best: wins over the above, not over rules.
+  std::map<std::string, RangeMethod> found_methods = {};
   std::optional<WeightMethod> weight_method = {};
   std::vector<std::string> include;  ///< not empty: only these nodes are quantized
   std::vector<std::string> exclude;  ///< these stay float; wins over include
@@ -73,11 +75,12 @@ struct Recipe {
   bool bias_correction = true;         ///< take the mean error that rounded weights make off biases
   std::vector<RecipeRule> rules = {};  ///< for some nodes; later ones win over earlier ones
   std::string target = {};             ///< the target that the recipe is made for; empty: any
-  bool smooth_quant = true;    ///< bring channels of unlike sizes to like ones where it pays
-  bool equalize = false;       ///< cross-layer equalization
-  bool awq = false;            ///< weight-only: scale the channels of products that weigh most
-  bool search_scales = false;  ///< of weights, by the layers' results: SeqMSE (lib/rounding)
-  bool measure_bias = false;   ///< take off biases what quantized layers get wrong on samples
+  bool smooth_quant = true;         ///< bring channels of unlike sizes to like ones where it pays
+  bool equalize = false;            ///< cross-layer equalization
+  bool awq = false;                 ///< weight-only: scale the channels of products that weigh most
+  bool search_scales = false;       ///< of weights, by the layers' results: SeqMSE (lib/rounding)
+  bool search_percentiles = false;  ///< of activations, by the results of what reads them
+  bool measure_bias = false;        ///< take off biases what quantized layers get wrong on samples
   Rounding rounding = Rounding::nearest;
   std::optional<size_t> iterations = {};  ///< of a method that learns, for each layer or block
   std::string mode = {};                  ///< of ptq: static, weight-only ...; empty: not said

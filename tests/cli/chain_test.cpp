@@ -96,8 +96,35 @@ TEST_CASE("ptq --method learns from samples, and says what it lacks") {
     CHECK(has(result.err, said));
   };
   refused({"--calibration", quantized().table, "--method", "adaround"}, "--data");
+  refused({"--calibration", quantized().table, "--method", "percentile-search"}, "--data");
+  refused(words({"--mode", "dynamic", "--method", "percentile-search"}, train_data()), "static");
   refused({"--calibration", quantized().table, "--method", "adaruond"}, "adaround");
   refused(words({"--method", "adaround,brecq"}, train_data()), "both decide");
+}
+
+TEST_CASE("ptq --method percentile-search measures percentiles, with a table or without") {
+  const TemporaryFolder folder;
+  const std::string model = shipped("glyphs_cnn.onnx");
+  const auto search = [&](const std::string& output, const std::vector<std::string>& more) {
+    const Outcome outcome =
+        run(words({"ptq", model, "--method", "percentile-search", "--bits", "a4", "--activations",
+                   "minmax", "--samples", "24", "-v", "-o", folder / output},
+                  train_data(), more));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(has(outcome.err, "dB less error where it is read"));
+  };
+  search("a.onnx", {"--calibration", quantized().table, "--plan", folder / "plan.json"});
+  CHECK(has(read_file(folder / "plan.json"), "found by search"));
+  search("b.onnx", {"--calibration", quantized().table, "--threads", "1", "--batch", "7"});
+  search("c.onnx", {"--calibration", quantized().table, "--mem-limit", "100MiB"});
+  const std::string made = read_file(folder / "a.onnx");
+  CHECK(made == read_file(folder / "b.onnx"));
+  CHECK(made == read_file(folder / "c.onnx"));
+  search("d.onnx", {});
+  REQUIRE(run({"ptq", model, "--from-plan", folder / "plan.json", "-o", folder / "e.onnx"}).code ==
+          0);
+  CHECK(made == read_file(folder / "e.onnx"));
 }
 
 TEST_CASE("ptq with data gives the same model as calibrate and ptq") {

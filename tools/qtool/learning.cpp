@@ -69,6 +69,10 @@ bool learns(const Recipe& recipe) {
   return !without || recipe.measure_bias || recipe.search_scales;
 }
 
+bool reads_samples(const Recipe& recipe) {
+  return learns(recipe) || recipe.awq || recipe.search_percentiles;
+}
+
 FeedSource first_samples(const Graph& graph, const DataOptions& data, size_t usual,
                          const char* name, const Globals& globals, Log& log) {
   struct State {

@@ -5,8 +5,11 @@
 
 namespace qtool {
 
-/// Whether the recipe has a method that reads samples beside the table.
+/// Whether the recipe has a method that learns weights or biases from samples beside the table.
 bool learns(const Recipe& recipe);
+
+/// Whether it has any method that does.
+bool reads_samples(const Recipe& recipe);
 
 /// The first samples as batches for a graph, at most `usual` without --samples, as they are asked
 /// for; progress under this name.

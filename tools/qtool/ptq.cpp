@@ -77,7 +77,10 @@ void check(const PtqFlags& flags) {
     throw usage_error("--pack is not for --format qoperator", "Its ops take 8-bit weights.");
   if (flags.mode.half_io && flags.mode.mode != "float16")
     throw usage_error("--half-io belongs to --mode float16", "Add it, or leave --half-io out.");
-  const bool learning = learns(flags.plan.recipe()) || flags.plan.recipe().awq;
+  if (flags.plan.recipe().search_percentiles && !flags.mode.is_static())
+    throw usage_error("percentile-search is for --mode static",
+                      "The other modes have no ranges that are taken beforehand.");
+  const bool learning = reads_samples(flags.plan.recipe());
   if (learning && !flags.data.given())
     throw usage_error("the method learns from samples, and there are none", "Give --data.");
   const bool ranges_of_data = flags.data.given() && !learning;
@@ -155,9 +158,11 @@ Outcome quantize_statically(const PtqFlags& flags, const LoadedModel& model, con
     CalibrationTable table = calibrated ? table_of(model, flags.calibration) : data.table(graph);
     if (calibrated && is_random(table.data)) log.warn(kRandomWarning);
     result.random = is_random(table.data);
-    plan = within_frame(
-        [&] { return flags.model; },
-        [&] { return static_plan(graph, table, target, recipe, calibrated ? nullptr : &data); });
+    plan = within_frame([&] { return flags.model; },
+                        [&] {
+                          return static_plan(graph, table, target, recipe,
+                                             flags.data.given() ? &data : nullptr);
+                        });
   }
   if (plan.placements.empty() && plan.dynamic.empty()) {
     throw unsupported_error(flags.model + ": nothing of it would be quantized\n" +

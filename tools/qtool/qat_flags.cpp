@@ -224,8 +224,8 @@ void check(QatFlags& flags) {
   }
   if (flags.train.oscillation.any() && flags.quantizer != "lsq" && flags.quantizer != "ewgs")
     throw usage_error("--damping and --freeze-oscillating are for --quantizer lsq and ewgs");
-  if (learns(flags.plan.recipe()))
-    throw usage_error("the method " + flags.plan.method + " learns weights after training",
+  if (reads_samples(flags.plan.recipe()))
+    throw usage_error("the method " + flags.plan.method + " is one of quantization after training",
                       "Leave it to ptq; of the methods qat begins with cle alone.");
   check_batch_norms(flags);
   flags.loss.mixed = flags.train.augmentation.mixup > 0;

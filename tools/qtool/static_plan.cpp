@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "static_plan.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
 #include "learning.h"
 #include "passes/quantize_dynamically.h"
 #include "quant/algorithms/absorb_bias.h"
@@ -8,12 +13,36 @@
 #include "quant/algorithms/smooth_quant.h"
 #include "quant/algorithms/weight_only.h"
 #include "quant/insert_qdq.h"
+#include "rounding/percentile_search.h"
 
 namespace qtool {
 
 namespace {
 
 constexpr size_t kAbsorbSamples = 256;
+constexpr size_t kSearchSamples = 64;
+constexpr uint64_t kSearchMemory = uint64_t{16} << 20;  ///< several times as much is used
+
+std::map<std::string, RangeMethod> searched_methods(const Graph& graph,
+                                                    const CalibrationTable& table,
+                                                    const Target& target, const Recipe& recipe,
+                                                    const PlanningData& data) {
+  const uint64_t limit = data.how.memory_limit.value_or(8 * kSearchMemory) / 8;
+  const std::vector<SearchedRange> ranges = search_percentiles(
+      graph, builtin_ops(), table, target, recipe,
+      [&] {
+        return first_samples(graph, data.data, kSearchSamples, "percentiles", data.globals,
+                             data.log);
+      },
+      std::min(limit, kSearchMemory));
+  for (const SearchedRange& range : ranges) {
+    if (range.error >= range.error_before) continue;
+    data.log.info(fmt::format("{}: {}, {:.1f} dB less error where it is read", range.tensors[0],
+                              to_string(range.method),
+                              10 * std::log10(range.error_before / std::max(range.error, 1e-300))));
+  }
+  return found_methods(ranges);
+}
 
 }  // namespace
 
@@ -50,7 +79,10 @@ QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& targe
       equalize(table, graph, equalized);
     }
   }
-  QuantPlan plan = smooth_and_plan(graph, builtin_ops(), table, target, recipe);
+  Recipe found = recipe;
+  if (recipe.search_percentiles && data != nullptr)
+    found.found_methods = searched_methods(graph, table, target, recipe, *data);
+  QuantPlan plan = smooth_and_plan(graph, builtin_ops(), table, target, found);
   plan.equalized = std::move(equalized);
   add_modes(graph, builtin_ops(), recipe, plan);
   return plan;

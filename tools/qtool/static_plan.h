@@ -23,7 +23,8 @@ struct PlanningData {
 
 /// Equalizes and smooths the graph where the recipe says so, then plans for it. The table is that
 /// of the graph before; equalization changes its statistics exactly, but for histograms: with
-/// `data` they are collected anew, and high biases are absorbed as well.
+/// `data` they are collected anew, and high biases are absorbed as well. Percentiles are searched
+/// only with data.
 QuantPlan static_plan(Graph& graph, CalibrationTable& table, const Target& target,
                       const Recipe& recipe, const PlanningData* data = nullptr);
 
