@@ -35,10 +35,31 @@ QTOOL_INLINE void fill(Vector& to, T value) {
 QTOOL_INLINE void bound_below(Reals& x, const Reals& low) { x = x < low ? low : x; }
 QTOOL_INLINE void bound_above(Reals& x, const Reals& high) { x = x > high ? high : x; }
 
-/// Codes of 8 bits, signed or not: x, |x| < 2^22, rounded half to even as quantize_value does, and
-/// moved by `zero_point`. At 1.5 * 2^23 the spacing of floats is 1, and the low bits hold them.
+/// There the spacing of floats is 1: adding it rounds to whole numbers, half to even, which the low
+/// bits hold.
+inline constexpr float kUnitSpacing = 0x1.8p23F;
+
+/// The first `count` lanes of x, `other` behind.
+QTOOL_INLINE void first_of(Reals& x, int64_t count, float other) {
+  constexpr Ints kIndex = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Reals all = Reals{} + other;
+  const Ints many = Ints{} + static_cast<int32_t>(count);
+  x = kIndex < many ? x : all;
+}
+
+/// x[0] f x[1] f ... by halves: f(a, b) makes a of both.
+template <class F>
+QTOOL_INLINE float folded(Reals& x, F f) {
+  f(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  f(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+  f(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  f(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+  return x[0];
+}
+
+/// Codes of 8 bits, signed or not: x, |x| < 2^22, rounded as quantize_value does, and moved by
+/// `zero_point`.
 QTOOL_INLINE void to_codes(Bytes& codes, const Reals& x, const Ints& zero_point) {
-  constexpr float kUnitSpacing = 0x1.8p23F;
   const Reals rounded = x + kUnitSpacing;
   Ints bits;
   std::memcpy(&bits, &rounded, sizeof bits);
