@@ -28,12 +28,6 @@ struct Source {
   const float* bias;
 };
 
-struct Grid {
-  float low;  ///< bounds less the zero point
-  float high;
-  int32_t zero_point;
-};
-
 /// Calls f(numbers, offset) for each panel of each row, with the real numbers, or those in units of
 /// the result, and where in the tile (offset = row * stride + column) they belong; f_part for the
 /// last columns where they fill no panel, with their count.
@@ -90,18 +84,13 @@ QTOOL_SIMD void store_sum(const Source& source, const CodeFinish::Place& place, 
 /// Of numbers in units of the codes.
 template <class Curve>
 [[gnu::always_inline]] inline void store_codes(const Source& source, const CodeFinish::Place& place,
-                                               const Grid& grid, uint8_t* to, Curve curve) {
-  Reals low;
-  Reals high;
-  Ints zero_point;
-  lanes::fill(low, grid.low);
-  lanes::fill(high, grid.high);
-  lanes::fill(zero_point, grid.zero_point);
+                                               const lanes::CodeGrid& grid, uint8_t* to,
+                                               Curve curve) {
+  lanes::Coder coder;
+  lanes::hold(coder, grid);
   const auto coded = [&](lanes::Bytes& codes, Reals& x) {
     curve(x);
-    lanes::bound_below(x, low);
-    lanes::bound_above(x, high);
-    lanes::to_codes(codes, x, zero_point);
+    lanes::encode(coder, x, codes);
   };
   lanes::Bytes codes;
   each_panel(
@@ -117,11 +106,12 @@ template <class Curve>
 }
 
 QTOOL_SIMD void store_plain_codes(const Source& source, const CodeFinish::Place& place,
-                                  const Grid& grid, uint8_t* to) {
+                                  const lanes::CodeGrid& grid, uint8_t* to) {
   store_codes(source, place, grid, to, [](Reals&) {});
 }
 QTOOL_SIMD void store_curved_codes(const Source& source, const CodeFinish::Place& place,
-                                   const Grid& grid, const CodeCurve& curve, uint8_t* to) {
+                                   const lanes::CodeGrid& grid, const CodeCurve& curve,
+                                   uint8_t* to) {
   CodeCurve::Held held;
   curve.hold(held);
   store_codes(source, place, grid, to, [&](Reals& x) { CodeCurve::apply(held, x); });
@@ -181,12 +171,12 @@ std::string post_op_problem(const onednn::MatmulSpec& spec) {
 bool scales_only(const PostOp& op) { return op.kind == PostOp::Kind::linear && op.beta == 0; }
 
 /// Bounds of the clamps in front of a grid, in its units.
-void clamp_grid(const PostOp& op, float unit, float& low, float& high) {
+void clamp_grid(const PostOp& op, float unit, lanes::CodeGrid& grid) {
   const bool relu = op.kind == PostOp::Kind::relu;
   const float least = relu ? 0.0F : op.alpha / unit;
   const float most = relu ? std::numeric_limits<float>::infinity() : op.beta / unit;
-  low = std::clamp(low, least, most);
-  high = std::clamp(high, least, most);
+  grid.low = std::clamp(grid.low, least, most);
+  grid.high = std::clamp(grid.high, least, most);
 }
 
 }  // namespace
@@ -233,12 +223,10 @@ CodeFinish::Made CodeFinish::make(const onednn::MatmulSpec& spec, size_t addend)
 
 void CodeFinish::set_codes(const QuantParams& codes) {
   const float unit = codes.scale[0];
-  zero_point_ = codes.zero_point[0];
-  low_ = static_cast<float>(codes.type.lowest() - zero_point_);
-  high_ = static_cast<float>(codes.type.highest() - zero_point_);
+  grid_ = lanes::CodeGrid::of(codes);
   if (std::ranges::all_of(posts_, is_clamp)) {
     result_ = Result::codes;
-    for (const PostOp& op : posts_) clamp_grid(op, unit, low_, high_);
+    for (const PostOp& op : posts_) clamp_grid(op, unit, grid_);
     return;
   }
   if (posts_.size() == 1) curve_ = CodeCurve::of(posts_[0], unit);
@@ -248,7 +236,6 @@ void CodeFinish::set_codes(const QuantParams& codes) {
 
 void CodeFinish::run(const KernelArgs& args, const int32_t* sums, const Place& place) const {
   const Source source{sums, scale_.data() + place.column, bias_.data() + place.column};
-  const Grid grid{low_, high_, zero_point_};
   void* const to = args.outputs[0];
   switch (result_) {
     case Result::sums:
@@ -258,9 +245,9 @@ void CodeFinish::run(const KernelArgs& args, const int32_t* sums, const Place& p
       }
       return;
     case Result::codes:
-      return store_plain_codes(source, place, grid, static_cast<uint8_t*>(to) + place.offset);
+      return store_plain_codes(source, place, grid_, static_cast<uint8_t*>(to) + place.offset);
     case Result::curved_codes:
-      return store_curved_codes(source, place, grid, *curve_,
+      return store_curved_codes(source, place, grid_, *curve_,
                                 static_cast<uint8_t*>(to) + place.offset);
     case Result::real:
       if (posts_.empty()) return store_real(source, place, static_cast<float*>(to) + place.offset);

@@ -46,9 +46,7 @@ class CodeFinish {
   Result result_ = Result::sums;
   std::vector<float> scale_;  ///< by column: sums times this are the result's units, or real ones
   std::vector<float> bias_;   ///< by column, in units of the sums; 0 where they start from it
-  float low_ = 0;             ///< bounds of codes less the zero point
-  float high_ = 0;
-  int32_t zero_point_ = 0;
+  lanes::CodeGrid grid_{};
   std::vector<PostOp> posts_;
   std::optional<CodeCurve> curve_;
   std::optional<RowQuantizer> quantizer_;  ///< of stepped codes

@@ -77,13 +77,27 @@ Plan plan(const StridedCopy& copy) {
   return result;
 }
 
+/// Short runs, for which a call takes longer than moving their bytes.
+constexpr size_t kChunk = 16;
+constexpr size_t kFewChunks = 8;
+
+/// `bytes` are some chunks.
+inline void copy_chunks(const void* from, void* to, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += kChunk) {
+    std::memcpy(static_cast<std::byte*>(to) + at, static_cast<const std::byte*>(from) + at, kChunk);
+  }
+}
+
 template <class T>
 void copy_rows(const T* from, T* to, const Axis& middle, const Axis& inner) {
+  const size_t bytes = static_cast<size_t>(inner.extent) * sizeof(T);
+  const bool in_chunks = bytes % kChunk == 0 && bytes <= kFewChunks * kChunk;
   for (int64_t m = 0; m < middle.extent; ++m) {
     const T* source = from + m * middle.from;
     T* target = to + m * middle.to;
     if (inner.from == 1 && inner.to == 1) {
-      std::memcpy(target, source, static_cast<size_t>(inner.extent) * sizeof(T));
+      in_chunks ? copy_chunks(source, target, bytes)
+                : static_cast<void>(std::memcpy(target, source, bytes));
     } else {
       for (int64_t i = 0; i < inner.extent; ++i) target[i * inner.to] = source[i * inner.from];
     }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "numerics/affine.h"
+
 namespace qtool::lanes {
 
 // Sixteen numbers at a time, for loops under QTOOL_SIMD that must stay in registers. Compilers
@@ -57,13 +59,39 @@ QTOOL_INLINE float folded(Reals& x, F f) {
   return x[0];
 }
 
-/// Codes of 8 bits, signed or not: x, |x| < 2^22, rounded as quantize_value does, and moved by
-/// `zero_point`.
-QTOOL_INLINE void to_codes(Bytes& codes, const Reals& x, const Ints& zero_point) {
+/// A grid of 8-bit codes, signed or not. The bounds are less the zero point.
+struct CodeGrid {
+  float low;
+  float high;
+  int32_t zero_point;
+
+  static CodeGrid of(const QuantParams& params) {
+    const int32_t zero = params.zero_point[0];
+    return {static_cast<float>(params.type.lowest() - zero),
+            static_cast<float>(params.type.highest() - zero), zero};
+  }
+};
+
+/// A grid in registers.
+struct Coder {
+  Reals low;
+  Reals high;
+  Ints zero_point;
+};
+QTOOL_INLINE void hold(Coder& coder, const CodeGrid& grid) {
+  fill(coder.low, grid.low);
+  fill(coder.high, grid.high);
+  fill(coder.zero_point, grid.zero_point);
+}
+
+/// Codes of numbers in their unit, rounded as quantize_value does. Not of NaN.
+QTOOL_INLINE void encode(const Coder& coder, Reals& x, Bytes& codes) {
+  bound_below(x, coder.low);
+  bound_above(x, coder.high);
   const Reals rounded = x + kUnitSpacing;
   Ints bits;
   std::memcpy(&bits, &rounded, sizeof bits);
-  codes = __builtin_convertvector(bits + zero_point, Bytes);
+  codes = __builtin_convertvector(bits + coder.zero_point, Bytes);
 }
 
 /// table[index], each in 0 to 15.

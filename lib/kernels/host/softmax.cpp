@@ -105,12 +105,6 @@ using lanes::Reals;
 
 constexpr int64_t kRowsAtOnce = 16;
 
-struct CodeGrid {
-  float unit;
-  float high;  ///< less the zero point
-  int32_t zero_point;
-};
-
 int64_t padded(int64_t along) { return (along + kLanes - 1) / kLanes * kLanes; }
 
 /// Calls f(x, i) for the elements from i on of a row, the last time with `other` behind its end.
@@ -137,7 +131,7 @@ template <class F>
 /// At most kRowsAtOnce rows, in passes over all of them, so that folding the lanes of one does not
 /// hold up the next. `block` has room for them, padded.
 QTOOL_SIMD void softmax_codes(const float* x, uint8_t* to, int64_t rows, int64_t along,
-                              float* block, CodeGrid grid) {
+                              float* block, float unit, lanes::CodeGrid grid) {
   constexpr float kLogE = 1.44269504F;  // to the base 2
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
   const int64_t width = padded(along);
@@ -150,7 +144,7 @@ QTOOL_SIMD void softmax_codes(const float* x, uint8_t* to, int64_t rows, int64_t
                [&](const Reals& value, int64_t) { raise(all, value); });
     most[r] = lanes::folded(all, raise);
   }
-  float factor[kRowsAtOnce];
+  float factor[kRowsAtOnce] = {};
   for (int64_t r = 0; r < rows; ++r) {
     Reals sum = {};
     float* e = block + r * width;
@@ -160,13 +154,12 @@ QTOOL_SIMD void softmax_codes(const float* x, uint8_t* to, int64_t rows, int64_t
       lanes::store(e + i, value);
       sum += value;
     });
-    factor[r] = 1 / (lanes::folded(sum, [](Reals& a, const Reals& b) { a += b; }) * grid.unit);
+    factor[r] = lanes::folded(sum, [](Reals& a, const Reals& b) { a += b; });
   }
+  for (float& f : factor) f = 1 / (f * unit);
   const Reals zero = {};
-  Reals high;
-  Ints zero_point;
-  lanes::fill(high, grid.high);
-  lanes::fill(zero_point, grid.zero_point);
+  lanes::Coder coder;
+  lanes::hold(coder, grid);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < along; i += kLanes) {
       lanes::Bytes codes;
@@ -174,8 +167,7 @@ QTOOL_SIMD void softmax_codes(const float* x, uint8_t* to, int64_t rows, int64_t
       lanes::load(value, block + r * width + i);
       value *= factor[r];
       value = value > zero ? value : zero;  // NaN is 0 in codes
-      lanes::bound_above(value, high);
-      lanes::to_codes(codes, value, zero_point);
+      lanes::encode(coder, value, codes);
       const int64_t at = r * along + i;
       if (at + kLanes <= count) {
         lanes::store(to + at, codes);  // beyond the row's end the next row stores again
@@ -189,10 +181,7 @@ QTOOL_SIMD void softmax_codes(const float* x, uint8_t* to, int64_t rows, int64_t
 class SoftmaxCodesKernel final : public Kernel {
  public:
   SoftmaxCodesKernel(int64_t rows, int64_t along, const QuantParams& result)
-      : rows_(rows),
-        along_(along), grid_{result.scale[0],
-                             static_cast<float>(result.type.highest() - result.zero_point[0]),
-                             result.zero_point[0]} {}
+      : rows_(rows), along_(along), unit_(result.scale[0]), grid_(lanes::CodeGrid::of(result)) {}
 
   void run(const KernelArgs& args) override {
     const auto* x = static_cast<const float*>(args.inputs[0]);
@@ -204,7 +193,7 @@ class SoftmaxCodesKernel final : public Kernel {
       float* const block = room + begin * padded(along_);
       for (int64_t row = begin; row < end; row += step) {
         const int64_t at = row * along_;
-        softmax_codes(x + at, to + at, std::min(step, end - row), along_, block, grid_);
+        softmax_codes(x + at, to + at, std::min(step, end - row), along_, block, unit_, grid_);
       }
     });
   }
@@ -216,7 +205,8 @@ class SoftmaxCodesKernel final : public Kernel {
  private:
   int64_t rows_;
   int64_t along_;
-  CodeGrid grid_;
+  float unit_;
+  lanes::CodeGrid grid_;
 };
 
 }  // namespace
